@@ -1,0 +1,1 @@
+//! Tower Forge for CloudFormation.

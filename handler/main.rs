@@ -1,0 +1,3 @@
+//! The Lambda function.
+#[allow(missing_docs)]
+fn main() {}
