@@ -1,0 +1,184 @@
+"""Judges every call against the policies of the account's function, as IAM would; see `actions` and `policy`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import actions
+import locks
+import policy as language
+import settings
+from accounts import Caller
+from wire import Call
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """IAM's answer to one question."""
+
+    action: str
+    resource: str
+    allowed: bool
+    why: str
+    hint: str | None = None
+    by: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """As the call log shows it."""
+        shown = {"action": self.action, "resource": self.resource, "allowed": self.allowed, "why": self.why}
+        return shown | ({"hint": self.hint} if self.hint else {})
+
+
+@dataclass
+class _Seen:
+    """What authorization knows of a resource's tags: it learns of a change only after a while."""
+
+    tags: actions.Tags
+    latest: actions.Tags
+    until: float
+
+    def visible(self, now: float) -> actions.Tags:
+        return self.latest if now >= self.until else self.tags
+
+
+@dataclass
+class _Account:
+    documents: list[dict[str, Any]] | None = None
+    trial: bool = False
+    statements: list[language.Statement] = field(default_factory=list)
+    seen: dict[str, _Seen] = field(default_factory=dict)
+
+
+_accounts: dict[str, _Account] = {}
+_guard = threading.Lock()
+
+
+def policy(account_id: str) -> list[dict[str, Any]] | None:
+    """The documents that are in force, None where everything is allowed."""
+    return _of(account_id).documents
+
+
+class Tally:
+    """What the policies of all accounts were asked, for whoever wants to know which rights are never used."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._evaluated = 0
+        self._used: set[str] = set()
+        self._statements: set[str] = set()
+        self._denied: list[str] = []
+
+    def add(self, judgement: Judgement, trial: bool) -> None:
+        """Counts an answer; a denial in a trial was to be expected, and what it allows proves no need."""
+        with self._lock:
+            self._evaluated += 1
+            if trial:
+                return
+            if judgement.allowed:
+                self._used.add(judgement.action)
+                self._statements.update(judgement.by)
+            else:
+                self._denied.append(f"{judgement.action} on {judgement.resource}: {judgement.why}")
+
+    def report(self) -> dict[str, Any]:
+        """The figures."""
+        with self._lock:
+            return {
+                "evaluated": self._evaluated,
+                "used": sorted(self._used),
+                "statements": sorted(self._statements),
+                "denied": sorted(self._denied),
+            }
+
+
+tally = Tally()
+
+
+def put_policy(account_id: str, documents: list[dict[str, Any]] | None, trial: bool = False) -> None:
+    """Puts policies in force; ValueError where they are none. None allows everything.
+
+    In a trial a test tries what must not be allowed: such an account is left out of the tally.
+    """
+    statements = [each for document in documents or [] for each in language.read(document)]
+    account = _of(account_id)
+    with locks.of(account_id):
+        account.documents, account.statements, account.trial = documents, statements, trial
+        account.seen = {key: _Seen(tags, tags, 0) for key, tags in actions.tags_of(_state(account_id)).items()}
+
+
+def changed(account_id: str) -> None:
+    """Notes changed tags after anything may have changed; the caller holds the account's lock."""
+    account = _of(account_id)
+    if account.documents is None:
+        return
+    set_to, now, before = settings.for_account(account_id), settings.for_account(account_id).now(), account.seen
+    account.seen = {}
+    for key, tags in actions.tags_of(_state(account_id)).items():
+        old = before.get(key)
+        if old is None or old.latest != tags:
+            old = _Seen(old.visible(now) if old else {}, tags, now + set_to.duration("tag_lag"))
+        account.seen[key] = old
+
+
+def judge(call: Call, caller: Caller) -> list[Judgement]:
+    """Everything that IAM is asked about a call, with its answers. Without a policy all is allowed."""
+    account = _of(caller.account)
+    with locks.of(caller.account):
+        asked = actions.asks(call, caller, lambda: _state(caller.account))
+        return [_judge(each, caller, account) for each in asked]
+
+
+def denied(judgements: list[Judgement], call: Call, caller: Caller) -> Judgement:
+    """The refusal of a call that nothing but a fault forbids."""
+    first = judgements[0] if judgements else None
+    action = first.action if first else f"{actions.prefix(call.service)}:{call.operation}"
+    why = f"because no identity-based policy allows the {action} action"
+    return Judgement(action, first.resource if first else "*", False, why)
+
+
+def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
+    if account.documents is None:
+        return Judgement(ask.action, ask.resource, True, "no policy is set")
+    context = ask.context | {
+        "aws:CurrentTime": datetime.now(UTC).isoformat(),
+        "aws:PrincipalAccount": caller.account,
+        "aws:PrincipalArn": f"arn:aws:iam::{caller.account}:role/tower-forge",
+        "aws:PrincipalType": "AssumedRole",
+        "aws:RequestedRegion": "us-east-1" if ask.action.startswith("iam:") else caller.region,
+        "aws:ResourceAccount": caller.account,
+        "aws:SecureTransport": "true",
+    }
+    seen = account.seen.get(actions.key_of(ask.resource)) if ask.exists else None
+    known = seen.visible(settings.for_account(caller.account).now()) if seen else {}
+    decision = language.decide(account.statements, ask.action, ask.resource, context | _tagged(ask, known))
+    judgement = Judgement(ask.action, ask.resource, decision.allowed, decision.why, decision.hint, decision.by)
+    # What only the lag of tags forbids, or that the resource has just gone, lacks no right.
+    later = context | _tagged(ask, seen.latest if seen else {})
+    gone = ask.exists and not seen
+    later_allowed = language.decide(account.statements, ask.action, ask.resource, later).allowed
+    # Whoever calls without naming an application is not the function, but somebody with a console.
+    if caller.app and (decision.allowed or not (gone or later_allowed)):
+        tally.add(judgement, account.trial)
+    return judgement
+
+
+def _tagged(ask: actions.Ask, tags: actions.Tags) -> dict[str, str]:
+    """The condition keys of a resource's tags, IAM's own and the service's."""
+    service = ask.action.split(":")[0]
+    return {f"{prefix}:ResourceTag/{key}": value for prefix in ("aws", service) for key, value in tags.items()}
+
+
+def _of(account_id: str) -> _Account:
+    with _guard:
+        return _accounts.setdefault(account_id, _Account())
+
+
+def _state(account_id: str) -> dict[str, Any]:
+    if not importlib.util.find_spec("snapshot"):
+        return {}
+    return importlib.import_module("snapshot").state(account_id)

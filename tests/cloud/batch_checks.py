@@ -1,0 +1,166 @@
+"""What Batch finds out only while it makes or changes a compute environment: each ends as INVALID with a reason.
+
+Batch cannot check roles, profiles, templates and networks when it is called. It accepts them, tries, and
+says in statusReason what went wrong; most of it is IAM that had not spread yet, which an update repairs.
+"""
+
+from __future__ import annotations
+
+import base64
+import email
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import iam_roles
+from moto.ec2.models import ec2_backends
+
+if TYPE_CHECKING:
+    from batch_world import Environment, World
+
+USER_DATA_LIMIT = 16 * 1024
+
+
+def environment(world: World, environment: Environment, at: float) -> str | None:
+    """Why an environment that has just been made or changed is INVALID; None where it is VALID."""
+    if why := service_role(world, environment, at):
+        return why
+    if environment.kind != "MANAGED":
+        return None
+    checks = [_subnets, _security_groups]
+    if not environment.fargate:
+        checks += [_instance_profile, _fleet_role, _key_pair, _launch_template]
+    return next((why for check in checks if (why := check(world, environment, at))), None)
+
+
+def service_role(world: World, environment: Environment, at: float) -> str | None:
+    """Why Batch cannot act as the environment's service role."""
+    if environment.service_linked:
+        return None
+    role = iam_roles.role_of(world.account_id, environment.service_role)
+    # Batch: a role that is missing, that does not trust Batch, whose path is not the one in the ARN, or
+    # that has not spread yet all look alike.
+    if role is None or not iam_roles.trusts(role, "batch.amazonaws.com") or not iam_roles.seen(role, at):
+        return _not_authorized_to_assume()
+    # Batch: the same window again for the policy that was attached a moment ago.
+    if lacking := iam_roles.refusal(role, "ecs:DescribeClusters", at):
+        return (
+            f"CLIENT_ERROR - User: arn:aws:sts::{world.account_id}:assumed-role/{role.name}/aws-batch is not "
+            f"authorized to perform: ecs:DescribeClusters on resource: {cluster_arn(world, environment)} "
+            f"because no {lacking} allows the ecs:DescribeClusters action"
+        )
+    return None
+
+
+def role_gone(world: World, environment: Environment) -> str | None:
+    """Why a VALID environment becomes INVALID: its service role does not exist any more."""
+    if environment.service_linked or iam_roles.role_of(world.account_id, environment.service_role):
+        return None
+    return _not_authorized_to_assume()
+
+
+def cluster_arn(world: World, environment: Environment) -> str:
+    """The ECS cluster that Batch owns: named after the environment under a role of its own."""
+    name = "AWSBatch" if environment.service_linked else environment.name
+    separator = f"-{environment.name}-" if environment.service_linked else "_Batch_"
+    return f"arn:aws:ecs:{world.region}:{world.account_id}:cluster/{name}{separator}{environment.uuid}"
+
+
+def _not_authorized_to_assume() -> str:
+    return (
+        "CLIENT_ERROR - Not authorized to perform sts:AssumeRole (Service: AWSSecurityTokenService; "
+        f"Status Code: 403; Error Code: AccessDenied; Request ID: {uuid.uuid4()})"
+    )
+
+
+def _instance_profile(world: World, environment: Environment, at: float) -> str | None:
+    given = environment.resources["instanceRole"]
+    profile = iam_roles.profile_of(world.account_id, given)
+    # Batch: wants an instance profile; the ARN of a role is taken at first and found wrong later.
+    if profile is None and ":instance-profile/" in given:
+        return f"CLIENT_ERROR - Instance profile {given} does not exist"
+    if profile is None or not profile.roles or not iam_roles.seen(profile, at):
+        return f"CLIENT_ERROR - Invalid IamInstanceProfile: {given}"
+    return None
+
+
+def _fleet_role(world: World, environment: Environment, at: float) -> str | None:
+    # Batch: uses the fleet role only for SPOT with BEST_FIT.
+    resources = environment.resources
+    if resources["type"] != "SPOT" or resources.get("allocationStrategy", "BEST_FIT") != "BEST_FIT":
+        return None
+    role = iam_roles.role_of(world.account_id, resources["spotIamFleetRole"])
+    if role is not None and iam_roles.trusts(role, "spotfleet.amazonaws.com") and iam_roles.seen(role, at):
+        return None
+    return (
+        "CLIENT_ERROR - Parameter: SpotFleetRequestConfig.IamFleetRole is invalid. (Service: AmazonEC2; "
+        f"Status Code: 400; Error Code: InvalidSpotFleetRequestConfig; Request ID: {uuid.uuid4()})"
+    )
+
+
+def _ec2(world: World) -> Any:
+    return ec2_backends[world.account_id][world.region]
+
+
+def _subnets(world: World, environment: Environment, at: float) -> str | None:
+    known = {subnet_id for zone in _ec2(world).subnets.values() for subnet_id in zone}
+    for subnet in environment.resources.get("subnets", []):
+        if subnet not in known:
+            return f"CLIENT_ERROR - The subnet ID '{subnet}' does not exist"
+    return None
+
+
+def _security_groups(world: World, environment: Environment, at: float) -> str | None:
+    known = {group_id for vpc in _ec2(world).groups.values() for group_id in vpc}
+    for group in environment.resources.get("securityGroupIds", []):
+        if group not in known:
+            return f"CLIENT_ERROR - The security group '{group}' does not exist"
+    return None
+
+
+def _key_pair(world: World, environment: Environment, at: float) -> str | None:
+    name = environment.resources.get("ec2KeyPair")
+    if name and name not in _ec2(world).key_pairs:
+        return f"CLIENT_ERROR - The key pair '{name}' does not exist"
+    return None
+
+
+def _launch_template(world: World, environment: Environment, at: float) -> str | None:
+    """Batch copies the template when it makes the environment; what is wrong with it shows then."""
+    wanted = environment.resources.get("launchTemplate")
+    if not wanted:
+        return None
+    backend, name = _ec2(world), wanted.get("launchTemplateName")
+    template_id = wanted.get("launchTemplateId") or backend.launch_template_name_to_ids.get(name)
+    template = backend.launch_templates.get(template_id)
+    if template is None:
+        kind = "template ID" if wanted.get("launchTemplateId") else "template name"
+        return f"CLIENT_ERROR - The specified launch template, with {kind} {template_id or name}, does not exist."
+    number = str(wanted.get("version") or "$Default")
+    if number.isdigit() and int(number) > len(template.versions):
+        return f"CLIENT_ERROR - The specified launch template version, {number}, does not exist."
+    return user_data_fault(template.get_version(number).data.get("UserData"), template.id)
+
+
+def user_data_fault(encoded: str | None, template_id: str) -> str | None:
+    """Why instances could not boot with this user data: Batch takes MIME multi-part only, of 16 KiB at most."""
+    if not encoded:
+        return None
+    raw = base64.b64decode(str(encoded))
+    if len(raw) > USER_DATA_LIMIT:
+        return f"CLIENT_ERROR - User data is limited to {USER_DATA_LIMIT} bytes (launch template {template_id})"
+    message = email.message_from_bytes(raw)
+    parts = message.get_payload()
+    known = {"text/cloud-boothook", "text/x-shellscript", "text/cloud-config"}
+    if (
+        message.defects
+        or not message.is_multipart()
+        or not parts
+        or message.get_content_type() != "multipart/mixed"
+        or any(part.get_content_type() not in known or part.defects for part in parts)
+    ):
+        return (
+            "CLIENT_ERROR - Your compute environment has been INVALIDATED and scaled down because none of the "
+            f"instances joined the underlying ECS Cluster. The user data of launch template {template_id} is not "
+            "a MIME multi-part archive."
+        )
+    return None

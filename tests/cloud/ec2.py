@@ -1,0 +1,203 @@
+"""EC2, as far as launch templates and networks go: what moto does differently, done as EC2 does it.
+
+moto ignores ClientToken, answers the deletion of a missing template with MissingParameter, forgets tags that
+are added later, cuts lists off without a token, and mixes a template's own tags into its data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import settings
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupBackend, SecurityGroupRule
+from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.launch_templates import LaunchTemplates
+from moto.ec2.utils import parse_user_data
+
+Shape = dict[str, Any]
+
+NAME = re.compile(r"[a-zA-Z0-9()./_-]{3,128}")
+PAGE = 200
+
+# Images that every account sees without seeding any: one of each architecture.
+IMAGES = {"ami-0123456789abcdef0": "x86_64", "ami-0fedcba9876543210": "arm64"}
+
+# What CreateLaunchTemplate answered to a token, per account and region.
+_tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+_images: dict[tuple[str, str], dict[str, str]] = {}
+
+
+def install() -> None:
+    """Puts these calls in the place of moto's."""
+    for handler in (create_launch_template, delete_launch_template, describe_launch_templates):
+        setattr(LaunchTemplates, handler.__name__, handler)
+    AmisResponse.describe_images = describe_images  # type: ignore[method-assign]
+    moto = SecurityGroupBackend.create_security_group
+
+    def create_security_group(self: SecurityGroupBackend, *args: Any, **kwargs: Any) -> SecurityGroup:
+        """EC2: the default group of every VPC lets its own members reach each other."""
+        group = moto(self, *args, **kwargs)
+        if group.is_default:
+            source = {"GroupId": group.id, "UserId": self.account_id}
+            rule = SecurityGroupRule(self, "-1", group.id, None, None, None, source, is_egress=False)
+            group.add_ingress_rule(rule)
+        return group
+
+    SecurityGroupBackend.create_security_group = create_security_group  # type: ignore[method-assign]
+    # The first one reads moto's tables of instance types; better now than in the first call.
+    EC2Backend("us-east-1", "000000000000")
+
+
+def reset(account_id: str) -> None:
+    """Empties an account."""
+    for kept in (_tokens, _images):
+        for key in [key for key in list(kept) if key[0] == account_id]:
+            del kept[key]
+
+
+def create_launch_template(self: LaunchTemplates) -> ActionResult:
+    """CreateLaunchTemplate: the same token answers with the same template."""
+    name, token = self._get_param("LaunchTemplateName"), self._get_param("ClientToken")
+    data, tags = self._get_param("LaunchTemplateData", {}), self._parse_tag_specification()
+    tokens = _tokens.setdefault((self.current_account, self.region), {})
+    asked = json.dumps([name, data, tags], sort_keys=True, default=str)
+    if token in tokens:
+        if tokens[token][0] != asked:
+            _error(
+                "IdempotentParameterMismatch",
+                "Client token already used before with different parameters.",
+            )
+        if template := self.ec2_backend.launch_templates.get(tokens[token][1]):
+            return ActionResult({"LaunchTemplate": _shown(self, template)})
+    if not NAME.fullmatch(name):
+        _error(
+            "InvalidLaunchTemplateName.MalformedException",
+            "A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and "
+            "the following characters: - ( ) . / _",
+        )
+    if name in self.ec2_backend.launch_template_name_to_ids:
+        _error("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
+    data["UserData"] = parse_user_data(self._get_param("LaunchTemplateData.UserData"))
+    template = self.ec2_backend.create_launch_template(name, self._get_param("VersionDescription"), data, tags)
+    if token:
+        tokens[token] = (asked, template.id)
+    return ActionResult({"LaunchTemplate": _shown(self, template)})
+
+
+def delete_launch_template(self: LaunchTemplates) -> ActionResult:
+    """DeleteLaunchTemplate: all versions; that an environment uses it does not matter to EC2."""
+    name, template_id = self._get_param("LaunchTemplateName"), self._get_param("LaunchTemplateId")
+    template = _found(self, [name] if name else [], [template_id] if template_id else [])[0]
+    shown = _shown(self, template)
+    self.ec2_backend.delete_launch_template(template.name, None)
+    return ActionResult({"LaunchTemplate": shown})
+
+
+def describe_launch_templates(self: LaunchTemplates) -> ActionResult:
+    """DescribeLaunchTemplates: by names or ids, each of which must exist, or by filters with wildcards."""
+    names, ids = self._get_param("LaunchTemplateNames", []), self._get_param("LaunchTemplateIds", [])
+    backend = self.ec2_backend
+    templates = _found(self, names, ids) if names or ids else list(backend.launch_templates.values())
+    filters = self._filters_from_querystring() or {}
+    chosen = [each for each in templates if all(_matches(each, name, filters[name]) for name in filters)]
+    start, size = int(self._get_param("NextToken") or 0), self._get_int_param("MaxResults", PAGE)
+    result: Shape = {"LaunchTemplates": [_shown(self, each) for each in chosen[start : start + size]]}
+    if start + size < len(chosen):
+        result["NextToken"] = str(start + size)
+    return ActionResult(result)
+
+
+def describe_images(self: AmisResponse) -> ActionResult:
+    """DescribeImages: only by id, only what a template needs to know of an image."""
+    known = IMAGES | _images.get((self.current_account, self.region), {})
+    asked = self._get_param("ImageIds", [])
+    for image_id in asked:
+        if image_id not in known:
+            _error("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+    images = [
+        {
+            "ImageId": image_id,
+            "Architecture": architecture,
+            "State": "available",
+            "OwnerId": self.current_account,
+            "Name": image_id,
+            "CreationDate": utcnow(),
+            "RootDeviceName": "/dev/xvda",
+            "RootDeviceType": "ebs",
+            "VirtualizationType": "hvm",
+        }
+        for image_id, architecture in known.items()
+        if not asked or image_id in asked
+    ]
+    return ActionResult({"Images": images})
+
+
+def add_image(account_id: str, region: str, image_id: str, architecture: str) -> None:
+    """Makes an image exist: for what is seeded."""
+    _images.setdefault((account_id, region), {})[image_id] = architecture
+
+
+def _found(response: LaunchTemplates, names: list[str], ids: list[str]) -> list[LaunchTemplate]:
+    backend, found = response.ec2_backend, []
+    for name in names:
+        if name not in backend.launch_template_name_to_ids:
+            _error(
+                "InvalidLaunchTemplateName.NotFoundException",
+                f"The specified launch template, with template name {name}, does not exist.",
+            )
+        found.append(backend.launch_templates[backend.launch_template_name_to_ids[name]])
+    for template_id in ids:
+        if template_id not in backend.launch_templates:
+            _error(
+                "InvalidLaunchTemplateId.NotFound",
+                f"The specified launch template, with template ID {template_id}, does not exist.",
+            )
+        found.append(backend.launch_templates[template_id])
+    if not names and not ids:
+        _error("MissingParameter", "The request must contain the parameter launch template ID or launch template name")
+    return found
+
+
+def _matches(template: LaunchTemplate, name: str, values: list[str]) -> bool:
+    tags = tags_of(template)
+    if name.startswith("tag:"):
+        have = [tags[name[4:]]] if name[4:] in tags else []
+    elif name == "tag-key":
+        have = list(tags)
+    elif name == "launch-template-name":
+        have = [template.name]
+    else:
+        _error("InvalidParameterValue", f"The filter '{name}' is invalid")
+    return any(_wild(value).fullmatch(each) for value in values for each in have)
+
+
+def _wild(pattern: str) -> re.Pattern[str]:
+    # EC2: `*` and `?` are wildcards in the values of a filter.
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def tags_of(thing: Any) -> dict[str, str]:
+    """The tags of something of EC2's, those that were added later included."""
+    return {each["key"]: each["value"] for each in thing.get_tags()}
+
+
+def _shown(response: LaunchTemplates, template: LaunchTemplate) -> Shape:
+    return {
+        "CreateTime": template.create_time,
+        "CreatedBy": f"arn:aws:iam::{response.current_account}:root",
+        "DefaultVersionNumber": template.default_version_number,
+        "LatestVersionNumber": template.latest_version_number,
+        "LaunchTemplateId": template.id,
+        "LaunchTemplateName": template.name,
+        "Tags": [{"Key": key, "Value": value} for key, value in tags_of(template).items()],
+    }
+
+
+def _error(code: str, message: str) -> None:
+    settings.error("ec2", code, message)

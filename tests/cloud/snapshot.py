@@ -1,0 +1,117 @@
+"""All that exists in an account, in every region, sorted and stable: what a test compares."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import batch
+import batch_world
+import ec2
+import efs_world
+import fsx
+import iam_roles
+import jobs
+import logs
+from batch_world import Environment, Queue, World
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.iam.models import Role
+
+Shape = dict[str, Any]
+
+
+def state(account_id: str) -> Shape:
+    """The snapshot: only what exists; what is DELETED but still listed does not."""
+    worlds = batch_world.all_of(account_id)
+    environments = [_environment(world, each) for world in worlds for each in world.environments.values()]
+    queues = [_queue(world, each) for world in worlds for each in world.queues.values()]
+    iam = iam_roles.backend(account_id)
+    profiles = [
+        {"name": each.name, "arn": each.arn, "roles": [role.name for role in each.roles], "tags": pairs(each.tags)}
+        for each in iam.instance_profiles.values()
+    ]
+    templates = [
+        _template(region, each)
+        for region, backend in list(ec2_backends[account_id].items())
+        for each in backend.launch_templates.values()
+    ]
+    return {
+        "roles": _sorted([_role(each) for each in iam.roles.values()]),
+        "instance_profiles": _sorted(profiles),
+        "launch_templates": _sorted(templates),
+        "compute_environments": _sorted([each for each in environments if each["status"] != "DELETED"]),
+        "job_queues": _sorted([each for each in queues if each["status"] != "DELETED"]),
+        "jobs": [each for world in worlds for each in jobs.described(world)],
+        "efs": efs_world.described(account_id),
+        "fsx": fsx.described(account_id),
+        "log_groups": _sorted(logs.described(account_id)),
+    }
+
+
+def pairs(tags: list[dict[str, str]]) -> dict[str, str]:
+    """A list of Key and Value as a map."""
+    return {each["Key"]: each["Value"] for each in sorted(tags, key=lambda each: each["Key"])}
+
+
+def _sorted(shapes: list[Shape]) -> list[Shape]:
+    return sorted(shapes, key=lambda each: (each["name"], each.get("region", "")))
+
+
+def _role(role: Role) -> Shape:
+    return {
+        "name": role.name,
+        "arn": role.arn,
+        "path": role.path,
+        "trust": json.loads(role.assume_role_policy_document),
+        "managed": sorted(role.managed_policies),
+        "inline": {name: json.loads(role.policies[name]) for name in sorted(role.policies)},
+        "tags": pairs(role.tags),
+        "boundary": role.permissions_boundary_arn,
+    }
+
+
+def _template(region: str, template: LaunchTemplate) -> Shape:
+    data = {key: value for key, value in template.latest_version().data.items() if value not in (None, [], {})}
+    if "UserData" in data:
+        data["UserData"] = base64.b64decode(str(data["UserData"])).decode(errors="replace")
+    return {
+        "name": template.name,
+        "id": template.id,
+        "region": region,
+        "data": data,
+        "versions": len(template.versions),
+        "tags": dict(sorted(ec2.tags_of(template).items())),
+    }
+
+
+def _environment(world: World, environment: Environment) -> Shape:
+    shown = batch.show_environment(world, environment)
+    return {
+        "name": environment.name,
+        "arn": environment.arn,
+        "region": world.region,
+        "state": environment.state,
+        "status": environment.status,
+        "status_reason": environment.reason,
+        "service_role": environment.service_role,
+        "compute_resources": shown.get("computeResources", {}),
+        "tags": dict(sorted(environment.tags.items())),
+        "running_jobs": sorted(job.id for job in world.jobs_on(environment)),
+    }
+
+
+def _queue(world: World, queue: Queue) -> Shape:
+    return {
+        "name": queue.name,
+        "arn": queue.arn,
+        "region": world.region,
+        "state": queue.state,
+        "status": queue.status,
+        "priority": queue.priority,
+        "order": queue.environments(),
+        "time_limits": queue.time_limits,
+        "scheduling_policy": queue.scheduling_policy,
+        "tags": dict(sorted(queue.tags.items())),
+    }
