@@ -1,0 +1,84 @@
+//! PURE. The hashes that name generations.
+//!
+//! A hash covers what the user said that an environment or a template cannot change in place, and the IDs of
+//! created file systems; not what was looked up, and not our own recipe for user data: a new release of the
+//! function must not replace anybody's environments.
+//!
+//! **Invariant**: frozen. A property that is added later may enter a hash only where it has been given.
+
+use super::storage::Ids;
+use crate::name::{Line, hash8};
+use crate::properties::Properties;
+use serde_json::{Value, json};
+
+/// Stands for a hash that is not known yet, because a file system has to be made first.
+pub const LATER: &str = "(known later)";
+
+/// The hash of the launch template.
+pub(super) fn template(properties: &Properties, ids: &Ids) -> String {
+    match ids {
+        Ids::Later => LATER.to_owned(),
+        Ids::Known { .. } => hash8(&template_content(properties, ids)),
+    }
+}
+
+fn template_content(properties: &Properties, ids: &Ids) -> Value {
+    let Ids::Known { efs, fsx } = ids else { return Value::Null };
+    json!({
+        "EbsBootSize": properties.ebs_boot_size(),
+        "EbsEncrypted": properties.ebs_encrypted,
+        "EbsKmsKeyId": properties.ebs_kms_key_id,
+        "EbsThroughput": properties.ebs_throughput(),
+        "EbsIops": properties.ebs_iops(),
+        "EcsConfig": properties.ecs_config,
+        "Fusion2Enabled": properties.fusion2_enabled,
+        "NvmeStorageEnabled": properties.nvme_storage_enabled,
+        "Arm64Enabled": properties.arm64_enabled,
+        "Efs": efs.as_ref().map(|id| (id, properties.efs_mount())),
+        "Fsx": fsx.as_ref().map(|id| (id, properties.fsx_mount())),
+        "ImageRefresh": properties.image_refresh,
+        "Tags": properties.tags,
+    })
+}
+
+/// The hash of a generation of one line.
+pub(super) fn environment(properties: &Properties, ids: &Ids, line: Line) -> String {
+    if *ids == Ids::Later {
+        return LATER.to_owned();
+    }
+    let network = json!({
+        "VpcId": properties.vpc_id,
+        "Subnets": properties.subnets,
+        "SecurityGroups": properties.security_groups,
+    });
+    if line == Line::Head && properties.fargate_head_enabled {
+        return hash8(&json!({"Network": network, "ImageRefresh": properties.image_refresh}));
+    }
+    let mut content = json!({
+        "Template": template_content(properties, ids),
+        "Network": network,
+        "ImageId": properties.image_id,
+        "Ec2KeyPair": properties.ec2_key_pair,
+    });
+    let more = match line {
+        Line::Head => json!({"InstanceTypes": properties.head_instance_types()}),
+        Line::Work => json!({
+            "Type": properties.r#type.as_str(),
+            "InstanceTypes": properties.instance_types(),
+            "AllocStrategy": properties.alloc_strategy().as_str(),
+            "BidPercentage": properties.bid_percentage(),
+            "GpuEnabled": properties.gpu_enabled,
+        }),
+        Line::OnDemand => json!({
+            "InstanceTypes": properties.instance_types(),
+            "GpuEnabled": properties.gpu_enabled,
+        }),
+        Line::Dragen => json!({
+            "Type": properties.r#type.as_str(),
+            "DragenInstanceType": properties.dragen_instance_type(),
+            "DragenAmiId": properties.dragen_ami_id,
+        }),
+    };
+    content["Line"] = more;
+    hash8(&content)
+}

@@ -1,0 +1,136 @@
+//! PURE. The roles of a forge, with the least rights that suffice.
+
+use super::Context;
+use crate::name::RoleKind;
+use crate::policy::{Values, documents, fill};
+use crate::properties::Properties;
+use crate::resources::role::Spec;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A policy of `policies/`: its name on the role, and its text.
+type Policy = (&'static str, &'static str);
+
+const NEXTFLOW: Policy = ("nextflow-policy", documents::NEXTFLOW);
+const PASS_ROLE: Policy = ("pass-role-policy", documents::PASS_ROLE);
+const S3: Policy = ("s3-policy", documents::S3);
+const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", documents::CLOUDWATCH_AGENT);
+const KMS: Policy = ("kms-policy", documents::KMS);
+const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", documents::SECRETS_INSTANCE);
+const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", documents::SECRETS_EXECUTION);
+
+/// What one role should be.
+pub(super) fn spec(cx: &Context, properties: &Properties, kind: RoleKind) -> Spec {
+    let values = values(cx, properties);
+    let (trust, managed) = match kind {
+        RoleKind::Service => (documents::TRUST_BATCH, Some("AWSBatchServiceRole")),
+        RoleKind::Instance => (documents::TRUST_EC2, Some("AmazonEC2ContainerServiceforEC2Role")),
+        RoleKind::Execution => (documents::TRUST_ECS_TASKS, Some("AmazonECSTaskExecutionRolePolicy")),
+        RoleKind::Fleet => (documents::TRUST_SPOTFLEET, Some("AmazonEC2SpotFleetTaggingRole")),
+        RoleKind::Fargate => (documents::TRUST_ECS_TASKS, None),
+    };
+    let mut managed: BTreeSet<String> = managed.into_iter().map(|name| aws_policy(cx, name)).collect();
+    let filled = policies(properties, kind).into_iter();
+    let mut inline: BTreeMap<String, Value> =
+        filled.filter_map(|(name, text)| Some((name.to_owned(), fill(text, &values)?))).collect();
+    if kind == RoleKind::Instance {
+        managed.extend(properties.instance_role_policies.iter().cloned());
+        if !properties.instance_role_statements.is_empty() {
+            let statements =
+                json!({"Version": "2012-10-17", "Statement": properties.instance_role_statements});
+            inline.insert("instance-role-statements".to_owned(), statements);
+        }
+    }
+    Spec {
+        trust: fill(trust, &values)
+            .expect("a trust policy has a statement without lists; a test reads them all"),
+        managed,
+        inline,
+        boundary: properties.permissions_boundary.clone().or_else(|| cx.boundary.clone()),
+        exact: true,
+    }
+}
+
+/// The policies of a role.
+fn policies(properties: &Properties, kind: RoleKind) -> Vec<Policy> {
+    let head = [NEXTFLOW, PASS_ROLE];
+    let mut policies = match kind {
+        RoleKind::Service if properties.ebs_kms_key_id.is_some() => vec![KMS],
+        RoleKind::Service | RoleKind::Fleet | RoleKind::Execution => Vec::new(),
+        RoleKind::Instance => vec![CLOUDWATCH_AGENT, S3],
+        RoleKind::Fargate => vec![S3],
+    };
+    // With a head job on Fargate the instances run tasks only, which submit nothing.
+    let runs_head = match kind {
+        RoleKind::Instance => !properties.fargate_head_enabled,
+        RoleKind::Fargate => true,
+        _ => false,
+    };
+    if runs_head {
+        policies.extend(head);
+    }
+    if properties.pipeline_secrets {
+        match kind {
+            RoleKind::Execution => policies.push(SECRETS_EXECUTION),
+            RoleKind::Instance | RoleKind::Fargate => policies.push(SECRETS_INSTANCE),
+            RoleKind::Service | RoleKind::Fleet => {}
+        }
+    }
+    policies
+}
+
+/// The service role as far as Batch needs it to delete an environment.
+pub(super) fn service_role_for_deletion(cx: &Context) -> Spec {
+    Spec {
+        trust: fill(documents::TRUST_BATCH, &account_values(cx)).expect("a trust policy has a statement"),
+        managed: BTreeSet::from([aws_policy(cx, "AWSBatchServiceRole")]),
+        inline: BTreeMap::new(),
+        boundary: cx.boundary.clone(),
+        exact: false,
+    }
+}
+
+/// One of AWS's own policies for the roles of its services.
+fn aws_policy(cx: &Context, name: &str) -> String {
+    format!("arn:{}:iam::aws:policy/service-role/{name}", cx.partition)
+}
+
+fn account_values(cx: &Context) -> Values {
+    let id = cx.names.id().to_string();
+    let prefix = cx.names.family();
+    let prefix = prefix.strip_suffix(&format!("-{id}-")).unwrap_or(&prefix).to_owned();
+    let single = BTreeMap::from([
+        ("Partition", cx.partition.clone()),
+        ("Region", cx.region.clone()),
+        ("Account", cx.account.clone()),
+        ("Prefix", prefix),
+        ("ForgeId", id),
+    ]);
+    Values { single, many: BTreeMap::new() }
+}
+
+fn values(cx: &Context, properties: &Properties) -> Values {
+    let mut values = account_values(cx);
+    values.single.insert("JobLogGroup", properties.log_group().to_owned());
+    if let Some(key) = &properties.ebs_kms_key_id {
+        values.single.insert("KmsKeyArn", key_arn(cx, key));
+    }
+    let execution = properties.execution_role.clone().unwrap_or_else(|| cx.role_arn(RoleKind::Execution));
+    let fargate = properties.fargate_head_enabled.then(|| cx.role_arn(RoleKind::Fargate));
+    let roles =
+        [Some(execution), fargate, properties.head_job_role.clone(), properties.compute_job_role.clone()];
+    let roles: BTreeSet<String> = roles.into_iter().flatten().collect();
+    values.many.insert("JobRole", roles.into_iter().collect());
+    values.many.insert("Bucket", properties.buckets().into_iter().collect());
+    values
+}
+
+/// The ARN of a key given as ID, alias or ARN. An alias does not tell its key, so it stands for all keys of the
+/// account; the policy allows them through EC2 only, and each key has a policy of its own.
+fn key_arn(cx: &Context, key: &str) -> String {
+    match key {
+        _ if key.starts_with("arn:") && key.contains(":key/") => key.to_owned(),
+        _ if key.contains("alias/") => cx.arn("kms", "key/*"),
+        _ => cx.arn("kms", &format!("key/{key}")),
+    }
+}

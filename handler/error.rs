@@ -1,0 +1,399 @@
+//! What can go wrong, and what AWS's error codes and texts mean.
+//!
+//! AWS says the same thing in different words: Batch answers nearly everything with `ClientException` and a
+//! sentence, IAM with a code of its own. [`AwsError`] keeps code and message of any of them, and its
+//! predicates are the one table of what they mean. Texts are matched no more closely than is needed.
+
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::fmt::{self, Write as _};
+
+/// Something that stopped the work.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request itself is wrong; nothing was called. Each line names a property.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    /// AWS refused a call.
+    #[error("{action} {name}")]
+    Call {
+        /// The operation as IAM spells it, e.g. `batch:DeleteJobQueue`.
+        action: &'static str,
+        /// The resource.
+        name: String,
+        /// What AWS said.
+        source: AwsError,
+    },
+    /// A part is in a state that it will not leave by itself.
+    #[error("{part} is broken: {why}")]
+    Broken {
+        /// The part.
+        part: String,
+        /// AWS's reason.
+        why: String,
+    },
+    /// A part of the wanted name exists and belongs to somebody else.
+    #[error("{part} exists and belongs to {owner}; it was not touched")]
+    NotOurs {
+        /// The part.
+        part: String,
+        /// Whose it is, as its tags say.
+        owner: String,
+    },
+    /// A fault of this function, not of the stack or of AWS.
+    #[error("a bug in this function: {0}")]
+    Bug(String),
+    /// The change cannot be made as things stand; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// A step succeeds and the same step is needed again.
+    #[error("{0} does not converge: AWS accepts the change and still shows the old state")]
+    NotConverging(String),
+    /// Time ran out.
+    #[error("time ran out while waiting for {}", .0.join("; "))]
+    TimedOut(Vec<String>),
+    /// Several independent failures.
+    #[error("{}", .0.iter().map(chain).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
+}
+
+/// What AWS said, without the types of the operation that said it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{}", .code, if .code.is_empty() || .message.is_empty() { "" } else { ": " }, .message)]
+pub struct AwsError {
+    /// AWS's error code; empty if no answer came.
+    pub code: String,
+    /// AWS's message, or why no answer came.
+    pub message: String,
+    /// AWS's request ID, which its support asks for.
+    pub request_id: Option<String>,
+}
+
+/// The result of everything that talks to AWS.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Names the call that an SDK error came from.
+pub trait Context<T> {
+    /// Turns the SDK's error into [`Error::Call`] on `name`.
+    fn on(self, action: &'static str, name: &str) -> Result<T>;
+}
+
+impl<T, E> Context<T> for std::result::Result<T, E>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    fn on(self, action: &'static str, name: &str) -> Result<T> {
+        self.map_err(|err| {
+            let metadata = err.meta();
+            let source = AwsError {
+                code: err.code().unwrap_or_default().to_owned(),
+                message: err.message().map_or_else(|| causes(&err), str::to_owned),
+                request_id: metadata.extra("aws_request_id").map(str::to_owned),
+            };
+            Error::Call { action, name: name.to_owned(), source }
+        })
+    }
+}
+
+impl Error {
+    /// What AWS said, if AWS said it.
+    pub fn aws(&self) -> Option<&AwsError> {
+        match self {
+            Self::Call { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether AWS says that it is not there (any more).
+    pub fn is_not_found(&self) -> bool {
+        self.aws().is_some_and(AwsError::is_not_found)
+    }
+
+    /// One error for all of `errors`, which must not be empty.
+    pub fn all(mut errors: Vec<Self>) -> Self {
+        if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
+    }
+
+    /// The code in front of a Reason, in the vocabulary of CloudFormation's own resource providers.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "InvalidRequest",
+            Self::NotOurs { .. } => "AlreadyExists",
+            Self::Refused(_) => "NotUpdatable",
+            Self::Bug(_) => "InternalFailure",
+            Self::Broken { .. } | Self::NotConverging(_) | Self::TimedOut(_) => "NotStabilized",
+            Self::Several(errors) => errors.first().map_or("GeneralServiceException", Self::code),
+            Self::Call { source, .. } if source.is_denied() => "AccessDenied",
+            Self::Call { source, .. } if source.is_throttled() => "Throttling",
+            Self::Call { source, .. } if source.is_quota() => "ServiceLimitExceeded",
+            Self::Call { source, .. } if source.code.is_empty() => "NetworkFailure",
+            Self::Call { source, .. } if source.is_failure() => "ServiceInternalError",
+            Self::Call { .. } => "GeneralServiceException",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "correct the properties and deploy again",
+            Self::NotOurs { .. } => "choose another ForgeId, or remove that resource",
+            Self::Refused(_) | Self::NotConverging(_) => "",
+            Self::Bug(_) => "report it with the function's log",
+            Self::Broken { .. } => "mend what AWS names, then deploy again",
+            Self::Several(errors) => errors.first().map_or("", Self::advice),
+            Self::Call { source, .. } if source.is_denied() => {
+                "give the function's role this action (policies/forge-policy.json)"
+            }
+            Self::Call { source, .. } if source.is_quota() => "delete unused resources or raise the quota",
+            Self::TimedOut(_) | Self::Call { .. } => {
+                "deploy or delete again: the work goes on where it stopped"
+            }
+        }
+    }
+}
+
+impl AwsError {
+    fn says(&self, text: &str) -> bool {
+        self.message.contains(text)
+    }
+
+    /// It is not there (any more).
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "NoSuchEntity"
+                | "NoSuchEntityException"
+                | "FileSystemNotFound"
+                | "MountTargetNotFound"
+                | "ResourceNotFoundException"
+                | "InvalidLaunchTemplateId.NotFound"
+                | "InvalidLaunchTemplateName.NotFoundException"
+                | "InvalidLaunchTemplateId.NotFoundException"
+        ) || self.code == "ClientException" && self.says("does not exist")
+    }
+
+    /// Something of that name is there already.
+    pub fn is_taken(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "EntityAlreadyExists"
+                | "EntityAlreadyExistsException"
+                | "InvalidLaunchTemplateName.AlreadyExistsException"
+                | "FileSystemAlreadyExists"
+                | "ResourceAlreadyExistsException"
+                | "MountTargetConflict"
+        ) || self.message.to_ascii_lowercase().contains("already exists")
+    }
+
+    /// We may not.
+    pub fn is_denied(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthorizationError"
+        )
+    }
+
+    /// Too many calls.
+    pub fn is_throttled(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "Throttling"
+                | "ThrottlingException"
+                | "ThrottledException"
+                | "RequestThrottled"
+                | "RequestThrottledException"
+                | "TooManyRequestsException"
+                | "RequestLimitExceeded"
+                | "PriorRequestNotComplete"
+                | "SlowDown"
+        )
+    }
+
+    /// The service failed, or no answer came; nothing is said about what was asked.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "" | "ServerException"
+                | "ServiceFailure"
+                | "ServiceFailureException"
+                | "InternalError"
+                | "InternalFailure"
+                | "InternalServerError"
+                | "InternalServerException"
+                | "ServiceException"
+                | "ServiceUnavailable"
+                | "ServiceUnavailableException"
+                | "Unavailable"
+                | "RequestTimeout"
+                | "RequestTimeoutException"
+        )
+    }
+
+    /// A quota is used up.
+    pub fn is_quota(&self) -> bool {
+        matches!(self.code.as_str(), "LimitExceeded" | "LimitExceededException" | "FileSystemLimitExceeded")
+            || self.says("limit exceeded")
+            || self.says("quota")
+    }
+
+    /// A refusal that AWS takes back by itself, and why; the caller limits how long it believes that.
+    ///
+    /// Batch refuses changes of what it is still changing and deletions of what a queue lets go of late; IAM
+    /// is eventually consistent; EFS orders its own deletions.
+    pub fn settles(&self) -> Option<&'static str> {
+        let texts = [
+            ("is being modified", "it is being modified"),
+            ("found existing JobQueue relationship", "a queue still holds it"),
+            ("created and valid before attaching", "its environments are not valid yet"),
+            ("must be valid before attaching", "its environments are not valid yet"),
+            ("Invalid IAM Instance Profile name", "the instance profile has not propagated"),
+        ];
+        if let Some((_, why)) = texts.iter().find(|(text, _)| self.says(text)) {
+            return Some(why);
+        }
+        if self.is_throttled() {
+            return Some("AWS asks for fewer calls");
+        }
+        if self.is_failure() {
+            return Some("the service does not answer");
+        }
+        match self.code.as_str() {
+            "ConcurrentModification" | "ConcurrentModificationException" => {
+                Some("another change is under way")
+            }
+            "EntityTemporarilyUnmodifiable" | "EntityTemporarilyUnmodifiableException" => {
+                Some("it cannot be changed yet")
+            }
+            "DeleteConflict" | "DeleteConflictException" => Some("something is still attached to it"),
+            "NoSuchEntity" | "NoSuchEntityException" => Some("IAM does not show it everywhere yet"),
+            "IncorrectFileSystemLifeCycleState" => Some("the file system is not available yet"),
+            "FileSystemInUse" => Some("its mount targets are still there"),
+            "DependencyTimeout" | "OperationAborted" | "OperationAbortedException" => {
+                Some("AWS asks to try again")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The error and all its causes on one line.
+pub fn chain(err: &Error) -> String {
+    causes(err)
+}
+
+fn causes(err: &dyn std::error::Error) -> String {
+    let mut line = err.to_string();
+    let mut cause = err.source();
+    while let Some(err) = cause {
+        let text = err.to_string();
+        if !line.ends_with(&text) {
+            write!(line, ": {text}").expect("writing to a string cannot fail");
+        }
+        cause = err.source();
+    }
+    line
+}
+
+/// One line that a person can act on: `[Code] what, on which resource, AWS's own words; what to do`.
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, log_stream, request_id } = self;
+        write!(f, "[{}] {}", error.code(), chain(error).replace(['\n', '\r'], " "))?;
+        if !error.advice().is_empty() {
+            write!(f, ". To do: {}", error.advice())?;
+        }
+        if let Some(id) = error.aws().and_then(|aws| aws.request_id.as_deref()) {
+            write!(f, ". AWS request {id}")?;
+        }
+        write!(f, " (request {request_id}, log stream {log_stream})")
+    }
+}
+
+/// An error as CloudFormation shows it to a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'a> {
+    /// What went wrong.
+    pub error: &'a Error,
+    /// Where the function's log lines are.
+    pub log_stream: &'a str,
+    /// The Lambda request.
+    pub request_id: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aws(code: &str, message: &str) -> AwsError {
+        AwsError { code: code.into(), message: message.into(), request_id: None }
+    }
+
+    #[test]
+    fn a_refusal_that_passes_is_told_from_one_that_stays() {
+        assert!(aws("ClientException", "Cannot delete, resource is being modified.").settles().is_some());
+        assert!(
+            aws("ClientException", "Cannot delete, found existing JobQueue relationship").settles().is_some()
+        );
+        assert!(aws("ClientException", "Instance role is required.").settles().is_none());
+        assert!(aws("AccessDenied", "User is not authorized").settles().is_none());
+    }
+
+    #[test]
+    fn a_taken_name_is_known_in_every_spelling() {
+        for (code, text) in [
+            ("ConflictException", "Object already exists"),
+            ("InvalidParameterValue", "Error executing request, Exception : x already exists with the name"),
+            ("EntityAlreadyExists", "Role with name x already exists."),
+        ] {
+            assert!(aws(code, text).is_taken(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_that_says_what_to_do() {
+        let error = Error::Call {
+            action: "iam:CreateRole",
+            name: "TowerForge-x-ServiceRole".into(),
+            source: aws("AccessDenied", "User: arn is not\nauthorized"),
+        };
+        let reason = Reason { error: &error, log_stream: "2026/x", request_id: "r" }.to_string();
+        assert_eq!(
+            reason,
+            "[AccessDenied] iam:CreateRole TowerForge-x-ServiceRole: AccessDenied: User: arn is not authorized. \
+             To do: give the function's role this action (policies/forge-policy.json) \
+             (request r, log stream 2026/x)"
+        );
+    }
+
+    proptest::proptest! {
+        /// Whatever AWS says and however long: the person reads what failed, on which resource, what to do, and where
+        /// to look, in an answer that fits.
+        #[test]
+        fn a_reason_tells_the_same_however_long_awss_words_are(
+            code in "[A-Z][A-Za-z.]{0,40}",
+            message in "\\PC{0,9000}|[ä€𝄞\"\\\\\n\u{1}]{0,6000}",
+            name in "TowerForge-[A-Za-z0-9]{22}-work-[0-9a-f]{8}",
+        ) {
+            use crate::event::{Envelope, ResponseUrl};
+            let source = AwsError { code: code.clone(), message, request_id: Some("aws-request".into()) };
+            let error = Error::Call { action: "batch:CreateComputeEnvironment", name: name.clone(), source };
+            let reason = Reason { error: &error, log_stream: "2026/11/24/[$LATEST]0a1b", request_id: "lambda-request" };
+            let envelope = Envelope {
+                response_url: ResponseUrl::parse("https://s3.amazonaws.com/x", false).unwrap(),
+                stack_id: "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/u".into(),
+                request_id: "r".into(),
+                logical_id: "Genomics".into(),
+                physical_id: None,
+            };
+            let answer = crate::respond::Answer::Failed { physical_id: "id".into(), reason: reason.to_string() };
+            let body = answer.body(&envelope).unwrap();
+            let shown: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let shown = shown["Reason"].as_str().unwrap();
+            for wanted in ["batch:CreateComputeEnvironment", name.as_str(), code.as_str(), "aws-request", "lambda-request",
+                "2026/11/24/[$LATEST]0a1b", error.advice()]
+            {
+                proptest::prop_assert!(shown.contains(wanted), "no {} in {}", wanted, shown);
+            }
+            proptest::prop_assert!(shown.starts_with('[') && !shown.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Forge IDs, and the name of every part of a forge.
+//!
+//! The only file in which the prefix and the shape of names are spelled. IDs contain no hyphen, so that
+//! `TowerForge-<ID>-` begins the names of one forge and of no other.
+
+use crate::properties::Identity;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// The default of the setting `TOWER_FORGE_NAME_PREFIX`.
+pub const PREFIX: &str = "TowerForge";
+
+/// The tag that names a part's forge.
+pub const FORGE_TAG: &str = "towerforge:forge-id";
+/// The tag that names the stack that a part belongs to, by its full ARN.
+pub const STACK_TAG: &str = "towerforge:stack-id";
+/// The tag that names the resource of the stack that a part belongs to.
+pub const LOGICAL_TAG: &str = "towerforge:logical-id";
+/// The tag of what has been replaced, with the time at which it was.
+pub const RETIRING_TAG: &str = "towerforge:retiring";
+/// The tag of a work queue that names the newest operation on its forge: when its response URL was signed.
+pub const OPERATION_TAG: &str = "towerforge:operation";
+/// The tag of a work queue whose forge has been completed once.
+pub const COMPLETED_TAG: &str = "towerforge:completed";
+/// The tag of what its stack left behind on purpose, and another may adopt.
+pub const RELEASED_TAG: &str = "towerforge:released";
+
+/// The ID of a forge, which is the `PhysicalResourceId`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ForgeId(String);
+
+impl ForgeId {
+    /// Reads an ID: 1 to 22 letters and digits. Anything else, such as an ID that CloudFormation made up, is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let ok = (1..=22).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        ok.then(|| Self(text.to_owned()))
+    }
+
+    /// The ID of the forge that a resource of a stack gets when it names none.
+    ///
+    /// 22 base-62 digits of a hash of the stack, the resource and the properties that no queue can carry
+    /// across; never of the request, whose ID CloudFormation uses again. `identity` is `None` where the
+    /// properties cannot be read.
+    pub fn derive(stack_id: &str, logical_id: &str, identity: Option<&Identity>) -> Self {
+        const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut text = format!("{stack_id}\n{logical_id}\n");
+        if let Some(Identity { arm64, fargate_head, scheduling_policy }) = identity {
+            for (name, set) in
+                [("arm64", arm64), ("fargate-head", fargate_head), ("scheduling-policy", scheduling_policy)]
+            {
+                if *set {
+                    text.push_str(name);
+                    text.push('\n');
+                }
+            }
+        }
+        let hash = Sha256::digest(text.as_bytes());
+        let mut number = u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"));
+        let mut id = String::with_capacity(22);
+        for _ in 0..22 {
+            id.push(char::from(DIGITS[usize::try_from(number % 62).expect("less than 62")]));
+            number /= 62;
+        }
+        Self(id)
+    }
+
+    /// The ID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ForgeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The roles of a forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoleKind {
+    /// Batch's own.
+    Service,
+    /// The instances'.
+    Instance,
+    /// ECS's, to start a task.
+    Execution,
+    /// The spot fleet's.
+    Fleet,
+    /// The head job's, on Fargate.
+    Fargate,
+}
+
+impl RoleKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Service, Self::Instance, Self::Execution, Self::Fleet, Self::Fargate];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Service => "ServiceRole",
+            Self::Instance => "InstanceRole",
+            Self::Execution => "ExecutionRole",
+            Self::Fleet => "FleetRole",
+            Self::Fargate => "FargateRole",
+        }
+    }
+}
+
+/// The lines of compute environments of a forge, each a sequence of generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Line {
+    /// Where tasks run.
+    Work,
+    /// Where Nextflow itself runs.
+    Head,
+    /// Where tasks run when there is no spot capacity.
+    OnDemand,
+    /// Where DRAGEN runs.
+    Dragen,
+}
+
+impl Line {
+    /// The word in names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Head => "head",
+            Self::OnDemand => "ondemand",
+            Self::Dragen => "dragen",
+        }
+    }
+}
+
+/// The names of one forge's parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    prefix: String,
+    id: ForgeId,
+}
+
+impl Names {
+    /// The names of forge `id`.
+    pub fn new(prefix: &str, id: ForgeId) -> Self {
+        Self { prefix: prefix.to_owned(), id }
+    }
+
+    /// The forge.
+    pub fn id(&self) -> &ForgeId {
+        &self.id
+    }
+
+    /// What the names of this forge's parts begin with, and no other's.
+    pub fn family(&self) -> String {
+        format!("{}-{}-", self.prefix, self.id)
+    }
+
+    /// A role.
+    pub fn role(&self, kind: RoleKind) -> String {
+        format!("{}{}", self.family(), kind.suffix())
+    }
+
+    /// The instance profile, which has the name of the role inside it.
+    pub fn instance_profile(&self) -> String {
+        self.role(RoleKind::Instance)
+    }
+
+    /// A launch template.
+    pub fn launch_template(&self, hash: &str) -> String {
+        format!("{}{hash}", self.family())
+    }
+
+    /// One generation of a line of compute environments.
+    pub fn environment(&self, line: Line, hash: &str) -> String {
+        format!("{}{}-{hash}", self.family(), line.word())
+    }
+
+    /// A job queue; its name never changes.
+    pub fn queue(&self, line: Line) -> String {
+        format!("{}{}", self.family(), line.word())
+    }
+
+    /// A file system, by its tag `Name`.
+    pub fn file_system(&self) -> String {
+        format!("{}-{}", self.prefix, self.id)
+    }
+
+    /// The log group that instances write to.
+    pub fn log_group(&self) -> String {
+        format!("/tower-forge/{}", self.id)
+    }
+
+    /// The line that a compute environment of this forge is a generation of.
+    pub fn line_of(&self, environment: &str) -> Option<Line> {
+        let word = environment.strip_prefix(&self.family())?.split_once('-')?.0;
+        [Line::Work, Line::Head, Line::OnDemand, Line::Dragen].into_iter().find(|line| line.word() == word)
+    }
+}
+
+/// The 8 hexadecimal digits that tell one generation from another.
+pub fn hash8(content: &serde_json::Value) -> String {
+    let hash = Sha256::digest(content.to_string().as_bytes());
+    format!("{:08x}", u32::from_be_bytes(hash[..4].try_into().expect("a SHA-256 has 32 bytes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STACK: &str =
+        "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1f0b2c30-0000-11f0-8000-0123456789ab";
+
+    fn identity(arm64: bool) -> Identity {
+        Identity { arm64, fargate_head: false, scheduling_policy: false }
+    }
+
+    /// Frozen for ever: another value here is another forge for everybody who has one.
+    #[test]
+    fn ids_never_change() {
+        let plain = ForgeId::derive(STACK, "Genomics", Some(&identity(false)));
+        expect_test::expect!["I5wFerrBXIcUUGctQWUpP6"].assert_eq(plain.as_str());
+        expect_test::expect!["I5wFerrBXIcUUGctQWUpP6"]
+            .assert_eq(ForgeId::derive(STACK, "Genomics", None).as_str());
+        expect_test::expect!["1H3PQEUEW3XmbN2uoFkYd5"]
+            .assert_eq(ForgeId::derive(STACK, "Genomics", Some(&identity(true))).as_str());
+    }
+
+    #[test]
+    fn an_id_that_cloudformation_made_up_is_none() {
+        assert_eq!(ForgeId::parse("genomics-Genomics-1ABCDEF"), None);
+        assert_eq!(ForgeId::parse(""), None);
+        assert_eq!(ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7x"), None);
+        assert!(ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7").is_some());
+    }
+
+    #[test]
+    fn the_longest_role_name_is_legal() {
+        let names = Names::new(PREFIX, ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7").unwrap());
+        assert_eq!(names.role(RoleKind::Execution), "TowerForge-2CeQImw0JjWrMM0tRDGRZ7-ExecutionRole");
+        assert!(names.role(RoleKind::Execution).len() <= 64);
+        assert_eq!(names.line_of("TowerForge-2CeQImw0JjWrMM0tRDGRZ7-work-0a1b2c3d"), Some(Line::Work));
+        assert_eq!(names.line_of("TowerForge-other-work-0a1b2c3d"), None);
+    }
+}

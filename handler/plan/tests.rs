@@ -1,0 +1,61 @@
+//! Plans of the whole forge `Cafe`, as `desired` wants it.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::needless_raw_string_hashes,
+    clippy::too_many_lines,
+    clippy::unnecessary_wraps,
+    reason = "golden texts write themselves, and tests read better so"
+)]
+
+use super::*;
+use crate::desired::tests::{context, forge_of, properties};
+use expect_test::expect;
+use serde_json::json;
+
+#[test]
+fn deletion_stops_queues_and_environments_at_once_and_the_rest_waits() {
+    let there = forge_of(&properties(json!({})));
+    let plan = plan(&[], &there, &context().owner);
+    let ready: Vec<String> = plan.ready().map(|step| format!("{} {}", step.action.word(), step.id)).collect();
+    expect![[r#"
+        disable job queue TowerForge-Cafe-work
+        disable job queue TowerForge-Cafe-head
+        disable compute environment TowerForge-Cafe-work-65346d53
+        disable compute environment TowerForge-Cafe-head-a0edb833
+        delete role TowerForge-Cafe-ExecutionRole"#]]
+    .assert_eq(&ready.join("\n"));
+    let service = plan.steps.iter().find(|step| step.id.name.ends_with("ServiceRole")).unwrap();
+    assert_eq!(service.after.len(), 2, "the service role outlives both environments: {:?}", service.after);
+}
+
+#[test]
+fn a_part_of_somebody_else_is_a_conflict_where_wanted_and_invisible_where_not() {
+    let wanted = properties(json!({}));
+    let mut there = forge_of(&wanted);
+    let id = PartId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    there.parts.get_mut(&id).unwrap().tags.insert(STACK_TAG.to_owned(), "arn:theirs".to_owned());
+    let parts = crate::desired::desired(
+        &context(),
+        &wanted,
+        &Err(crate::error::Error::Refused("unused".into())),
+        &there,
+    );
+    let conflicts = plan(&parts.unwrap(), &there, &context().owner).conflicts;
+    assert_eq!(conflicts.len(), 1);
+    assert!(conflicts[0].1.contains("arn:theirs"), "{conflicts:?}");
+    assert!(plan(&[], &there, &context().owner).steps.iter().all(|step| step.id != id));
+}
+
+#[test]
+fn what_was_released_is_adopted_by_who_names_it_and_by_nobody_else() {
+    let owner = context().owner;
+    let mut tags = owner.tags();
+    tags.insert(STACK_TAG.to_owned(), "arn:theirs".to_owned());
+    tags.insert(RELEASED_TAG.to_owned(), "2026-11-24T12:00:00Z".to_owned());
+    assert!(!owner.owns(&tags));
+    let adopting = Owner { adopts: true, ..owner };
+    assert!(adopting.owns(&tags));
+    tags.insert(FORGE_TAG.to_owned(), "Other".to_owned());
+    assert!(!adopting.owns(&tags));
+}

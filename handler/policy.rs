@@ -1,0 +1,115 @@
+//! PURE. The IAM documents of a forge's roles, filled in from the files in `policies/`.
+
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The documents, as they stand in `policies/`.
+pub mod documents {
+    /// Batch may assume the service role.
+    pub const TRUST_BATCH: &str = include_str!("../policies/trust-batch.json");
+    /// EC2 may assume the instance role.
+    pub const TRUST_EC2: &str = include_str!("../policies/trust-ec2.json");
+    /// ECS tasks may assume the execution and head-job roles.
+    pub const TRUST_ECS_TASKS: &str = include_str!("../policies/trust-ecs-tasks.json");
+    /// Spot Fleet may assume the fleet role.
+    pub const TRUST_SPOTFLEET: &str = include_str!("../policies/trust-spotfleet.json");
+    /// What Nextflow's head job calls.
+    pub const NEXTFLOW: &str = include_str!("../policies/nextflow-policy.json");
+    /// The work bucket and `AllowBuckets`.
+    pub const S3: &str = include_str!("../policies/s3-policy.json");
+    /// The roles that Nextflow writes into job definitions.
+    pub const PASS_ROLE: &str = include_str!("../policies/pass-role-policy.json");
+    /// The forge's log group, write only.
+    pub const CLOUDWATCH_AGENT: &str = include_str!("../policies/cloudwatch-agent-policy.json");
+    /// The key of encrypted volumes.
+    pub const KMS: &str = include_str!("../policies/kms-policy.json");
+    /// Pipeline secrets, for the execution role.
+    pub const SECRETS_EXECUTION: &str = include_str!("../policies/secrets-policy-execution-role.json");
+    /// Pipeline secrets, for the instance role.
+    pub const SECRETS_INSTANCE: &str = include_str!("../policies/secrets-policy-instance-role.json");
+}
+
+/// What stands for the placeholders of a document.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Placeholders with one value.
+    pub single: BTreeMap<&'static str, String>,
+    /// Placeholders with any number of values: a string in a list becomes as many strings.
+    pub many: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// Fills in a document. `None` if no statement is left.
+///
+/// A statement whose resources or condition values come to nothing is left out: it would otherwise mean
+/// something else.
+pub fn fill(document: &str, values: &Values) -> Option<Value> {
+    let document: Value =
+        serde_json::from_str(document).expect("the files in policies/ are JSON; a test reads them");
+    let mut document = filled(document, values);
+    let statements = document.get_mut("Statement").and_then(Value::as_array_mut)?;
+    statements.retain(|statement| !has_empty_list(statement));
+    (!statements.is_empty()).then_some(document)
+}
+
+fn filled(value: Value, values: &Values) -> Value {
+    match value {
+        Value::String(text) => Value::String(single(&text, values)),
+        Value::Array(items) => {
+            Value::Array(items.into_iter().flat_map(|item| expanded(item, values)).collect())
+        }
+        Value::Object(object) => Value::Object(
+            object.into_iter().map(|(key, value)| (key, filled(value, values))).collect::<Map<_, _>>(),
+        ),
+        other => other,
+    }
+}
+
+fn expanded(item: Value, values: &Values) -> Vec<Value> {
+    if let Value::String(text) = &item
+        && let Some((name, all)) = values.many.iter().find(|(name, _)| text.contains(&placeholder(name)))
+    {
+        let replaced = all.iter().map(|value| text.replace(&placeholder(name), value));
+        return replaced.map(|text| Value::String(single(&text, values))).collect();
+    }
+    vec![filled(item, values)]
+}
+
+fn single(text: &str, values: &Values) -> String {
+    values.single.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&placeholder(name), value))
+}
+
+fn placeholder(name: &str) -> String {
+    format!("${{{name}}}")
+}
+
+fn has_empty_list(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty() || items.iter().any(has_empty_list),
+        Value::Object(object) => object.values().any(has_empty_list),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(buckets: &[&str]) -> Values {
+        Values {
+            single: BTreeMap::from([("Partition", "aws".to_owned())]),
+            many: BTreeMap::from([("Bucket", buckets.iter().map(ToString::to_string).collect())]),
+        }
+    }
+
+    #[test]
+    fn a_bucket_becomes_a_resource_each() {
+        let document = fill(documents::S3, &values(&["a", "b"])).unwrap();
+        let resources = &document["Statement"][1]["Resource"];
+        assert_eq!(resources, &serde_json::json!(["arn:aws:s3:::a/*", "arn:aws:s3:::b/*"]));
+    }
+
+    #[test]
+    fn a_policy_on_nothing_is_no_policy() {
+        assert_eq!(fill(documents::S3, &values(&[])), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! Options of Tower Forge that are no properties, and what to use instead.
+
+use serde_json::Value;
+
+use super::read;
+
+/// An option of Tower Forge that is no property.
+#[derive(Debug)]
+pub struct Retired {
+    /// What its property would be called.
+    pub name: &'static str,
+    /// Whether `false` is accepted, as what Tower Forge's own exports say.
+    pub may_be_false: bool,
+    /// Why, and what to use instead.
+    pub instead: &'static str,
+}
+
+impl Retired {
+    /// Whether a value means that the option is not used.
+    pub fn accepts(&self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::String(text) if text.trim().is_empty() => true,
+            _ => self.may_be_false && read::boolean(value) == Some(false),
+        }
+    }
+
+    /// What may be said.
+    pub fn allowed(&self) -> &'static str {
+        if self.may_be_false { "false, or nothing" } else { "nothing" }
+    }
+}
+
+const fn retired(name: &'static str, instead: &'static str) -> Retired {
+    Retired { name, may_be_false: false, instead }
+}
+
+/// All of them.
+pub const RETIRED: &[Retired] = &[
+    Retired {
+        name: "EbsAutoScale",
+        may_be_false: true,
+        instead: "disks that grow are retired, their software is archived; use Fusion2Enabled, or a larger EbsBootSize",
+    },
+    retired("EbsBlockSize", "it belongs to EbsAutoScale, which is retired; use EbsBootSize"),
+    Retired {
+        name: "FusionEnabled",
+        may_be_false: true,
+        instead: "Fusion v1 is retired; use Fusion2Enabled with WaveEnabled",
+    },
+    retired("NvnmeStorageEnabled", "the name is misspelt in Tower Forge; use NvmeStorageEnabled"),
+    retired(
+        "StorageType",
+        "it is retired; EfsCreate, EfsId, FsxSize or FsxName say which file system there is",
+    ),
+    retired("LustreId", "it is retired; use FsxName, the file system's DNS name"),
+    retired("HeadQueue", "the forge makes its queues; read the attribute HeadQueue"),
+    retired("ComputeQueue", "the forge makes its queues; read the attribute ComputeQueue"),
+    retired(
+        "DragenQueue",
+        "the forge makes its queues; set DragenEnabled and read the attribute DragenQueue",
+    ),
+    retired(
+        "ForgedResources",
+        "Tower Forge's record of what it made; read the attributes, or the tag towerforge:forge-id",
+    ),
+    retired("DeletedResources", "Tower Forge's record of what it deleted; the function's log says it"),
+    retired(
+        "SecretsKmsKeyId",
+        "Seqera Platform makes the secrets, and has the key; PipelineSecrets lets pipelines read them",
+    ),
+    retired("FusionMetricsCollectionEnabled", "Seqera Platform collects the metrics; set it there"),
+    retired("LabelIds", "they are labels of Seqera Platform; use Tags"),
+    retired("Platform", "every forge is one for AWS Batch"),
+    retired("CredentialsId", "the function works with its own role"),
+];

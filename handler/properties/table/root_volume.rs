@@ -1,0 +1,57 @@
+//! The instances' root volume, which is gp3.
+
+use super::{Effect, Kind, Property};
+
+/// The properties.
+pub(super) const PROPERTIES: &[Property] = &[
+    Property {
+        name: "EbsBootSize",
+        kind: Kind::Integer(8, 16384),
+        default: "50; 100 for Fusion without NVMe",
+        allowed: "an integer from 8 to 16384",
+        meaning: "Its size in GiB.",
+        aws: "The launch template's block device.",
+        effects: &[Effect::NewGeneration],
+        update: "",
+    },
+    Property {
+        name: "EbsEncrypted",
+        kind: Kind::Boolean,
+        default: "true",
+        allowed: "true or false",
+        meaning: "Whether it is encrypted.",
+        aws: "The launch template's block device.",
+        effects: &[Effect::NewGeneration],
+        update: "",
+    },
+    Property {
+        name: "EbsKmsKeyId",
+        kind: Kind::Text,
+        default: "the account's default key",
+        allowed: "a KMS key's ID, alias, or ARN in this region",
+        meaning: "The key that encrypts it. Its policy must let the service-linked role of Auto Scaling use it.",
+        aws: "The launch template's block device.",
+        effects: &[Effect::NewGeneration],
+        update: "",
+    },
+    Property {
+        name: "EbsThroughput",
+        kind: Kind::Integer(125, 2000),
+        default: "125; 325 for Fusion without NVMe",
+        allowed: "an integer from 125 to 2000, and a quarter of EbsIops at most",
+        meaning: "Its throughput in MiB/s.",
+        aws: "The launch template's block device.",
+        effects: &[Effect::NewGeneration],
+        update: "",
+    },
+    Property {
+        name: "EbsIops",
+        kind: Kind::Integer(3000, 80000),
+        default: "3000",
+        allowed: "an integer from 3000 to 80000, and 500 for each GiB at most",
+        meaning: "Its IOPS.",
+        aws: "The launch template's block device.",
+        effects: &[Effect::NewGeneration],
+        update: "",
+    },
+];

@@ -1,0 +1,190 @@
+//! The answer to CloudFormation: one PUT of at most 4096 bytes.
+
+use crate::event::Envelope;
+use crate::settings::Pace;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// CloudFormation refuses a longer body, and with it the operation, even if the work succeeded.
+pub const LIMIT: usize = 4096;
+
+/// The answer to one request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It is done.
+    Success {
+        /// The forge's ID.
+        physical_id: String,
+        /// What `!GetAtt` gives; every attribute, an empty text where there is nothing.
+        attributes: Map<String, Value>,
+    },
+    /// It could not be done.
+    Failed {
+        /// The forge's ID; of a failed Update the ID that came with it, or CloudFormation would delete that.
+        physical_id: String,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// Why CloudFormation does not have the answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Undelivered {
+    /// The URL has expired or was never valid; trying again is useless.
+    #[error("the response URL was refused with status {0}")]
+    Refused(u16),
+    /// Nobody could be reached until time ran out.
+    #[error("the answer could not be delivered: {0}")]
+    Unreachable(String),
+}
+
+impl Answer {
+    /// The body of the PUT: everything except the Reason as it is, and as much of the Reason as fits.
+    ///
+    /// # Errors
+    ///
+    /// The attributes alone are too long, by so many bytes.
+    pub fn body(&self, envelope: &Envelope) -> Result<String, usize> {
+        let (status, physical_id, reason, data) = match self {
+            Self::Success { physical_id, attributes } => ("SUCCESS", physical_id, "", attributes.clone()),
+            Self::Failed { physical_id, reason } => ("FAILED", physical_id, reason.as_str(), Map::new()),
+        };
+        // An empty ID would be shown instead of the Reason, and a long one refused.
+        let physical_id = if physical_id.is_empty() { "unknown" } else { shorten(physical_id, 1024) };
+        let with = |reason: &str| {
+            json!({
+                "Status": status,
+                "Reason": reason,
+                "PhysicalResourceId": physical_id,
+                "StackId": shorten(&envelope.stack_id, 1024),
+                "RequestId": shorten(&envelope.request_id, 256),
+                "LogicalResourceId": shorten(&envelope.logical_id, 255),
+                "Data": data,
+            })
+            .to_string()
+        };
+        let whole = with(reason);
+        if whole.len() <= LIMIT {
+            return Ok(whole);
+        }
+        let frame = with("").len();
+        let room = LIMIT.checked_sub(frame).ok_or(frame.saturating_sub(LIMIT))?;
+        let body = with(&fit(reason, room));
+        if body.len() <= LIMIT { Ok(body) } else { Err(body.len() - LIMIT) }
+    }
+}
+
+/// The longest beginning of `text` that has at most `limit` bytes.
+fn shorten(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+/// Beginning and end of `text`, such that they take at most `room` bytes in JSON.
+fn fit(text: &str, room: usize) -> String {
+    const GAP: &str = " … ";
+    let escaped = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c if c < ' ' => 6,
+        c => c.len_utf8(),
+    };
+    let room = room.saturating_sub(GAP.len());
+    let (head_room, tail_room) = (room - room / 3, room / 3);
+    let take = |chars: &mut dyn Iterator<Item = char>, room: usize| {
+        let mut used = 0;
+        let taken: Vec<char> = chars
+            .take_while(|c| {
+                used += escaped(*c);
+                used <= room
+            })
+            .collect();
+        taken
+    };
+    let head: String = take(&mut text.chars(), head_room).into_iter().collect();
+    let tail: String = take(&mut text.chars().rev(), tail_room).into_iter().rev().collect();
+    format!("{head}{GAP}{tail}")
+}
+
+/// Delivers an answer.
+///
+/// Retries what may pass (no connection, 429, 5xx) with a growing pause until `deadline`. Content-Type is sent
+/// empty because that is what CloudFormation signed.
+///
+/// # Errors
+///
+/// CloudFormation does not have the answer.
+pub async fn put(
+    http: &reqwest::Client,
+    envelope: &Envelope,
+    body: String,
+    pace: Pace,
+    deadline: Instant,
+) -> Result<(), Undelivered> {
+    let mut pause = 0.5;
+    loop {
+        let request = http
+            .put(envelope.response_url.expose().clone())
+            .header("content-type", "")
+            .timeout(Duration::from_secs(10))
+            .body(body.clone());
+        let why = match request.send().await.map_err(reqwest::Error::without_url) {
+            Ok(response) if response.status().is_success() => return Ok(()),
+            Ok(response) => {
+                let status = response.status();
+                if !(status.is_server_error() || status.as_u16() == 429 || status.as_u16() == 408) {
+                    return Err(Undelivered::Refused(status.as_u16()));
+                }
+                format!("status {}", status.as_u16())
+            }
+            // The URL is a secret; `without_url` has taken it out of the error.
+            Err(err) => err.to_string(),
+        };
+        let wait = pace.seconds(pause);
+        if Instant::now() + wait >= deadline {
+            return Err(Undelivered::Unreachable(why));
+        }
+        tracing::warn!(why, "CloudFormation's answer was not accepted yet");
+        tokio::time::sleep(wait).await;
+        pause = f64::min(pause * 2.0, 10.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ResponseUrl;
+    use proptest::prelude::*;
+
+    fn envelope(logical_id: &str) -> Envelope {
+        Envelope {
+            response_url: ResponseUrl::parse("http://127.0.0.1:1/x", true).unwrap(),
+            stack_id: "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/u".into(),
+            request_id: "r".into(),
+            logical_id: logical_id.into(),
+            physical_id: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_longer_than_cloudformation_takes(
+            reason in "\\PC{0,3000}|[\"\\\\\u{1}\n€𝄞]{0,3000}", id in ".{0,40}", logical in ".{0,300}"
+        ) {
+            let answer = Answer::Failed { physical_id: id, reason: reason.clone() };
+            let body = answer.body(&envelope(&logical)).unwrap();
+            prop_assert!(body.len() <= LIMIT);
+            let read: Value = serde_json::from_str(&body).unwrap();
+            let shown = read["Reason"].as_str().unwrap();
+            prop_assert!(shown == reason || shown.contains(" … "));
+            prop_assert!(!read["PhysicalResourceId"].as_str().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn attributes_that_do_not_fit_are_an_error_with_the_excess() {
+        let attributes = Map::from_iter([("NextflowConfig".to_owned(), Value::from("x".repeat(5000)))]);
+        let answer = Answer::Success { physical_id: "id".into(), attributes };
+        let excess = answer.body(&envelope("Genomics")).unwrap_err();
+        assert!(excess > 900, "{excess}");
+    }
+}

@@ -1,0 +1,5 @@
+# efs ID PATH
+efs() {
+  packages amazon-efs-utils
+  shared "$2" "$1:/ $2 efs _netdev,nofail,noresvport,tls 0 0"
+}

@@ -1,0 +1,148 @@
+"""The template says what the documents in `policies/` say, and what the function counts on."""
+
+import re
+from pathlib import Path
+
+import documents
+import pytest
+import render
+from intrinsics import Template
+
+TEXT = (documents.ROOT / "template.yaml").read_text()
+BOUNDARY = "arn:aws:iam::123456789012:policy/lab-boundary"
+OTHER = "arn:aws:iam::123456789012:policy/other-boundary"
+
+# Parameters of a deployment, and the same as values of placeholders.
+DEPLOYMENTS: dict[str, tuple[dict[str, str], documents.Values]] = {
+    "as it comes": ({}, {}),
+    "everything allowed": (
+        {
+            "NamePrefix": "Lab",
+            "AllowedBuckets": "arn:aws:s3:::lab-*",
+            "AllowedPolicies": "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore,arn:aws:iam::123456789012:policy/lab-*",
+            "AllowedRoles": "arn:aws:iam::123456789012:role/lab-*",
+            "AllowedBoundaries": OTHER,
+        },
+        {
+            "Prefix": "Lab",
+            "AllowedBucket": ["arn:aws:s3:::lab-*"],
+            "AllowedPolicy": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "arn:aws:iam::123456789012:policy/lab-*"],
+            "AllowedRole": ["arn:aws:iam::123456789012:role/lab-*"],
+            "Boundary": ["<Boundary>", OTHER],
+        },
+    ),
+    "a boundary of one's own": ({"PermissionsBoundary": BOUNDARY}, {"Boundary": [BOUNDARY]}),
+    "two boundaries of one's own": (
+        {"PermissionsBoundary": BOUNDARY, "AllowedBoundaries": OTHER},
+        {"Boundary": [BOUNDARY, OTHER]},
+    ),
+}
+
+DEFAULTS: documents.Values = {"AllowedPolicy": [], "AllowedRole": [], "AllowedBucket": ["*"], "Boundary": ["<Boundary>"]}
+
+
+def lists(part: object) -> object:
+    """IAM does not tell a list of one from the thing itself."""
+    if isinstance(part, dict):
+        return {key: lists(item) for key, item in part.items()}
+    if isinstance(part, list):
+        return lists(part[0]) if len(part) == 1 and isinstance(part[0], str) else [lists(item) for item in part]
+    return part
+
+
+def held(template: Template) -> dict[str, dict]:
+    """The documents as the template holds them."""
+    return {
+        "forge-policy.json": template.properties("TowerForgeFunctionRole")["Policies"][0]["PolicyDocument"],
+        "dead-letter-policy.json": template.properties("DeadLetterFunctionRole")["Policies"][0]["PolicyDocument"],
+        "boundary.json": template.properties("Boundary")["PolicyDocument"],
+    }
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "docs/permissions.md"])
+def test_what_is_written_from_the_policies_is_up_to_date(name: str) -> None:
+    assert (documents.ROOT / name).read_text() == render.rendered()[name], "run python3 tests/policies/render.py"
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_the_template_holds_the_documents(deployment: str) -> None:
+    parameters, values = DEPLOYMENTS[deployment]
+    for name, document in held(Template(TEXT, **parameters)).items():
+        assert lists(document) == lists(documents.load(name, **{**DEFAULTS, **values})), name
+
+
+@pytest.mark.parametrize(("parameter", "start", "services"), [("EnableEfs", "Efs", "elasticfilesystem:"), ("EnableFsx", "Fsx", "fsx:")])
+def test_a_feature_that_is_not_wanted_leaves_its_statements_out(parameter: str, start: str, services: str) -> None:
+    everything = held(Template(TEXT))["forge-policy.json"]["Statement"]
+    without = held(Template(TEXT, **{parameter: "false"}))["forge-policy.json"]["Statement"]
+    assert without == [statement for statement in everything if not statement["Sid"].startswith(start)]
+    assert len(without) < len(everything)
+    assert not [action for statement in without for action in documents.listed(statement["Action"]) if action.startswith(services)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "features"),
+    [({}, "efs,fsx"), ({"EnableFsx": "false"}, "efs"), ({"EnableEfs": "false"}, "fsx"), ({"EnableEfs": "false", "EnableFsx": "false"}, "")],
+)
+def test_the_function_is_told_the_features(parameters: dict[str, str], features: str) -> None:
+    variables = Template(TEXT, **parameters).properties("TowerForgeFunction")["Environment"]["Variables"]
+    assert variables["TOWER_FORGE_FEATURES"] == features
+
+
+def test_the_function_is_told_what_the_policy_allows() -> None:
+    parameters, values = DEPLOYMENTS["everything allowed"]
+    variables = Template(TEXT, **parameters).properties("TowerForgeFunction")["Environment"]["Variables"]
+    assert variables["TOWER_FORGE_NAME_PREFIX"] == "Lab"
+    assert variables["TOWER_FORGE_PERMISSIONS_BOUNDARY"] == "<Boundary>"
+    assert variables["TOWER_FORGE_ALLOWED_BOUNDARIES"] == OTHER
+    assert variables["TOWER_FORGE_ALLOWED_POLICIES"].split(",") == values["AllowedPolicy"]
+    assert variables["TOWER_FORGE_ALLOWED_ROLES"].split(",") == values["AllowedRole"]
+    assert variables["TOWER_FORGE_RETIRE_AFTER"] == "3600"
+
+
+def test_the_functions_have_no_rights_over_their_own_roles() -> None:
+    """Whatever the stack and the prefix are called: a role's ARN begins with its path, and the path holds no prefix and hyphen."""
+    prefix = re.compile(Template(TEXT).body["Parameters"]["NamePrefix"]["AllowedPattern"])
+    for role in ("TowerForgeFunctionRole", "DeadLetterFunctionRole"):
+        path = Template(TEXT).properties(role)["Path"].strip("/")
+        assert prefix.fullmatch(path), "without a hyphen, so role/<prefix>-* cannot match"
+    assert not prefix.fullmatch("towerforge-") and not prefix.fullmatch("a/b")
+
+
+def test_events_are_retried_then_answered_by_the_dead_letter_function() -> None:
+    handler = Template(TEXT).properties("TowerForgeFunction")
+    assert handler["Timeout"] == 900
+    assert handler["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 3600,
+        "DestinationConfig": {"OnFailure": {"Type": "Lambda", "Destination": "<DeadLetterFunction.Arn>"}},
+    }
+    assert handler["Events"]["Sweep"]["Properties"]["Input"] == '{"sweep": true}'
+    dead_letter = Template(TEXT).properties("DeadLetterFunction")
+    invoked = documents.load("forge-policy.json")["Statement"]
+    functions = next(statement["Resource"] for statement in invoked if statement["Action"] == "lambda:InvokeFunction")
+    assert {arn.rsplit(":", 1)[1] for arn in functions} == {handler["FunctionName"], dead_letter["FunctionName"]}
+
+
+def test_log_groups_are_explicit_so_that_none_comes_back_after_deletion() -> None:
+    for function in ("TowerForgeFunction", "DeadLetterFunction"):
+        properties = Template(TEXT).properties(function)
+        log = Template(TEXT).properties(f"{function}Log")
+        assert properties["LoggingConfig"]["LogFormat"] == "JSON"
+        assert properties["LoggingConfig"]["LogGroup"] == f"<{function}Log>"
+        assert log["LogGroupName"] == f"/aws/lambda/{properties['FunctionName']}"
+        policy = documents.load("forge-policy.json" if function == "TowerForgeFunction" else "dead-letter-policy.json")
+        writes = next(statement for statement in policy["Statement"] if statement["Sid"] == "OwnLog")
+        assert writes["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        assert writes["Resource"].endswith(f":log-group:{log['LogGroupName']}:*")
+
+
+def test_the_prefix_is_part_of_the_exported_service_token() -> None:
+    template = Template(TEXT, NamePrefix="Lab")
+    assert template.properties("TowerForgeFunction")["FunctionName"] == "Lab-handler"
+    exported = template.value(template.body["Outputs"]["ServiceToken"])
+    assert exported["Export"]["Name"] == "tower-forge-ServiceToken" and exported["Value"] == "<TowerForgeFunction.Arn>"
+
+
+def test_named_iam_resources_are_acknowledged() -> None:
+    assert 'capabilities = "CAPABILITY_NAMED_IAM"' in Path(documents.ROOT / "samconfig.toml").read_text()
