@@ -1,1 +1,67 @@
-//! Integration tests.
+//! Integration tests: the real binary, driven as Lambda and CloudFormation drive it, against a local AWS.
+//!
+//! [`world`] is what a test talks to. Below it, [`cloud`] is AWS, [`lambda`] and [`runtime_api`] are Lambda,
+//! [`cloudformation`] and [`response_url`] are CloudFormation. The tests follow, by what they are about.
+
+#![recursion_limit = "256"] // json!() of a stack that says everything
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test, whatever is not as it should be ends the test"
+)]
+#![allow(clippy::print_stdout, reason = "the matrices print their figures")]
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::similar_names,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of cases are long, and files are our own"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "tests read better with json!() in the place of an argument"
+)]
+#![allow(
+    dead_code,
+    reason = "the harness offers what AWS, Lambda and CloudFormation do, also where no test asks for it yet"
+)]
+
+mod cloud;
+mod cloudformation;
+mod faults;
+mod lambda;
+mod matrix;
+mod operation;
+mod response_url;
+mod rights;
+mod runtime_api;
+mod state;
+mod world;
+
+mod cancelled;
+mod continuation;
+mod crashes;
+mod create_and_delete;
+mod crowd;
+mod dead_letters;
+mod deliveries;
+mod edge;
+mod escalation;
+mod examples;
+mod fault_matrix;
+mod harness;
+mod kept;
+mod logs;
+mod options;
+mod pitfalls;
+mod refusals;
+mod semantics;
+mod storage;
+mod tidy;
+mod update_table;
+mod user_data;
+
+mod preview;
+mod rollback;
+mod sweep;
+mod update;

@@ -1,0 +1,163 @@
+//! Cancelled Creates and zombies: CloudFormation sends Delete, with an ID that it has made up, while the Create still
+//! runs in another process; and Lambda repeats events whose time is over.
+
+use std::{sync::Mutex, time::Duration};
+
+use serde_json::json;
+
+use crate::create_and_delete::minimal;
+use crate::faults::Fault;
+use crate::matrix::{Figures, Trial, run};
+use crate::world::{Setting, World};
+
+/// A Create whose nth call hangs for a while, and a Delete that begins meanwhile. The call is carried out when it
+/// has hung long enough, which may be after the Delete has looked.
+async fn cancelled_at(nth: u32, seconds: f64, figures: &Mutex<Figures>) -> bool {
+    let trial = Trial::begin(format!("cancelled at call {nth}, which takes {seconds} s"), figures).await;
+    let process = trial.world.lambda.warm().await;
+    trial.world.cloud.put_faults(&[Fault::slow(seconds).of(&process.app).nth(nth)]).await;
+    let create = trial.stack.start_create().await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let struck = loop {
+        ticks.tick().await;
+        if trial.world.cloud.fault_hits().await[0] > 0 {
+            break true;
+        }
+        if !create.request.answers().is_empty() {
+            break false;
+        }
+    };
+    if struck {
+        let deleted = trial.stack.roll_back().await;
+        let succeeded = deleted.answer.as_ref().is_some_and(|answer| answer.succeeded);
+        trial.note(|figures| {
+            figures.struck += 1;
+            if !succeeded {
+                figures.unconverged.push(format!("Delete during call {nth} of Create: {deleted:?}"));
+            }
+        });
+        create.ended().await;
+    } else {
+        create.ended().await;
+        trial.stack.delete().await.expect_success();
+    }
+    trial.end().await;
+    struck
+}
+
+#[tokio::test]
+async fn a_delete_during_any_call_of_a_create_leaves_nothing() {
+    let figures = Mutex::new(Figures::default());
+    let all = (1..=60).map(|nth| {
+        let figures = &figures;
+        // Shorter and longer than a Delete of nothing takes.
+        let seconds = if nth % 2 == 0 { 4.0 } else { 60.0 };
+        async move {
+            cancelled_at(nth, seconds, figures).await;
+        }
+    });
+    run(all).await;
+    figures.into_inner().unwrap().conclude("Deletes in the middle of a Create");
+}
+
+#[tokio::test]
+async fn a_retry_of_a_create_that_cloudformation_has_forgotten_makes_nothing() {
+    // So slow that the budget is not over after a minute.
+    let world = World::with(Setting { scale: 0.05, ..Setting::default() }).await;
+    let stack = world.stack(minimal());
+    // Signed a minute ago, and by now the stack is not even listed as deleted.
+    let zombie = stack.request(stack.create_event(), Duration::from_mins(1));
+    world.deliver(&zombie).await.expect_silence();
+    world.assert_no_change_since(0).await;
+}
+
+#[tokio::test]
+async fn a_retry_of_a_create_that_died_undoes_what_it_had_made() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
+    let request = stack.request(stack.create_event(), Duration::ZERO);
+    let process = world.lambda.warm().await;
+    let kill = Fault::kill_after(process.pid).of(&process.app).on("batch:CreateComputeEnvironment");
+    world.cloud.put_faults(&[kill]).await;
+    world.invoke(request.event.clone()).await;
+    assert!(!world.state().await.roles.is_empty(), "it has made something");
+    // CloudFormation has gone on without it, and its Delete came too early to see all.
+    stack.put_statuses("ROLLBACK_COMPLETE", "DELETE_COMPLETE").await;
+    world.deliver(&request).await.expect_silence();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_retry_of_an_old_delete_leaves_the_forge_that_was_made_since() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    let first = stack.create().await.expect_success();
+    let delete = stack.start_delete().await;
+    let old = delete.request.clone();
+    delete.ended().await.expect_success();
+
+    // The resource is taken into the template again: the same stack, name and forge ID.
+    let again = stack.create().await.expect_success();
+    assert_eq!(first.physical_id, again.physical_id);
+    let seq = world.now().await;
+    world.deliver(&old).await;
+    world.assert_no_change_since(seq).await;
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_retry_of_an_old_update_changes_nothing() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.create().await.expect_success();
+    let wider = json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 700 });
+    let update = stack.start_update(wider).await;
+    let old = update.request.clone();
+    update.ended().await.expect_success();
+    stack.roll_back().await.expect_success();
+    let before = world.state().await;
+    let seq = world.now().await;
+    // The rollback is over, or still under way as far as CloudFormation shows: the fence knows better.
+    world.deliver(&old).await;
+    stack.put_statuses("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_IN_PROGRESS").await;
+    world.deliver(&old).await;
+    world.assert_no_change_since(seq).await;
+    assert_eq!(world.state().await, before);
+}
+
+#[tokio::test]
+async fn the_same_event_hours_later_touches_nothing() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.create().await.expect_success();
+    let seq = world.now().await;
+    for request_type in ["Create", "Update", "Delete"] {
+        let mut event = stack.create_event();
+        event["RequestType"] = json!(request_type);
+        event["PhysicalResourceId"] = json!(stack.physical_id());
+        event["OldResourceProperties"] = json!({});
+        world.deliver(&stack.request(event, Duration::from_hours(2))).await.expect_silence();
+    }
+    world.assert_no_change_since(seq).await;
+}
+
+#[tokio::test]
+async fn the_same_event_after_its_failure_is_tried_again() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
+    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let create = stack.start_create().await;
+    let request = create.request.clone();
+    create.ended().await.expect_failure();
+    world.cloud.put_faults(&[]).await;
+
+    // The stack knows of the failure: what the retry finds is undone, and nobody is told anything else.
+    world.deliver(&request).await;
+    assert_eq!(request.answers().len(), 1);
+    world.assert_nothing_left().await;
+    // A deployment that is tried again has the same request ID and makes it.
+    stack.create().await.expect_success();
+}

@@ -1,0 +1,123 @@
+//! Each stack of `examples/` is created, updated and deleted.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tower_forge::attributes;
+
+use crate::cloud::python;
+use crate::world::World;
+
+/// What an example says of its forge.
+struct Example {
+    name: String,
+    properties: Value,
+    /// The inbound rules of its security group.
+    rules: Value,
+    /// The attributes that its outputs read.
+    outputs: Vec<String>,
+}
+
+/// Words that stand for what an account has, until it is furnished.
+const WORDS: [&str; 4] = ["VPC", "SUBNET_A", "SUBNET_B", "GROUP"];
+
+fn examples() -> Vec<Example> {
+    let stand_ins = json!({
+        "AWS::Region": "eu-west-1",
+        "AWS::Partition": "aws",
+        "AWS::AccountId": "123456789012",
+        "tower-forge-ServiceToken": "the function",
+        "VpcId": "VPC",
+        "Subnets": ["SUBNET_A", "SUBNET_B"],
+        "Subnet": "SUBNET_A",
+        "SharedFiles.GroupId": "GROUP",
+    });
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python())
+        .arg(root.join("tests/examples/resolve.py"))
+        .arg(stand_ins.to_string())
+        .output()
+        .expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    all.into_iter()
+        .map(|each| Example {
+            name: each["name"].as_str().unwrap().to_owned(),
+            properties: each["properties"].clone(),
+            rules: each["rules"].clone(),
+            outputs: serde_json::from_value(each["outputs"].clone()).unwrap(),
+        })
+        .collect()
+}
+
+/// Creates, updates and deletes one; returns its `NextflowConfig`.
+async fn live(example: Example) -> (String, String) {
+    let world = World::new().await;
+    let made = world.seed(json!({"vpc": {"zones": ["eu-west-1a", "eu-west-1b"]}})).await;
+    let group = json!({"name": "shared-files", "vpc": made["vpc"]["id"], "rules": example.rules});
+    let group = world.seed(json!({"security_group": group})).await;
+    let vpc = &made["vpc"];
+    let ids = [&vpc["id"], &vpc["subnets"][0], &vpc["subnets"][1], &group["security_group"]["id"]];
+    let text = WORDS.iter().zip(ids).fold(example.properties.to_string(), |text, (word, id)| {
+        text.replace(&format!("\"{word}\""), &id.to_string())
+    });
+    let mut properties: Value = serde_json::from_str(&text).unwrap();
+    let stack = world.stack(properties.clone());
+
+    let answer = stack.create().await.expect_success();
+    for name in attributes::NAMES {
+        answer.attribute(name);
+    }
+    assert_eq!(answer.data.as_object().unwrap().len(), attributes::NAMES.len());
+    for name in &example.outputs {
+        assert_ne!(answer.attribute(name), "", "{}: an output reads {name}", example.name);
+    }
+    let storage = |state: &crate::state::State| {
+        let ids = state.efs.iter().chain(&state.fsx).map(|system| system.id.clone());
+        ids.collect::<Vec<_>>()
+    };
+    let before = world.state().await;
+    let queue = answer.attribute("ComputeQueue");
+    properties["MaxCpus"] = json!(properties["MaxCpus"].as_i64().unwrap() + 8);
+    let updated = stack.update(properties.clone()).await.expect_success();
+    assert_eq!(updated.physical_id, answer.physical_id);
+    assert_eq!(updated.data, answer.data);
+    let after = world.state().await;
+    let work = after.first_environment(queue);
+    assert_eq!(work.compute_resources["maxvCpus"], properties["MaxCpus"], "{}", example.name);
+    assert_eq!(work.arn, before.first_environment(queue).arn);
+    assert_eq!(storage(&after), storage(&before));
+
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+    (example.name, answer.attribute("NextflowConfig").to_owned())
+}
+
+#[tokio::test]
+async fn each_example_is_created_updated_and_deleted() {
+    let examples = examples();
+    let names: Vec<String> = examples.iter().map(|example| example.name.clone()).collect();
+    for needed in ["minimal", "on-demand", "fusion-nvme", "efs", "fsx-lustre", "gpu", "graviton-fargate-head"]
+    {
+        assert!(names.iter().any(|name| name == needed), "{needed} is missing among {names:?}");
+    }
+    let configs = join_all(examples.into_iter().map(live)).await;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nextflow");
+    std::fs::create_dir_all(&folder).unwrap();
+    let paths: Vec<PathBuf> = configs
+        .iter()
+        .map(|(name, config)| {
+            let path = folder.join(format!("{name}.config"));
+            std::fs::write(&path, config).unwrap();
+            path
+        })
+        .collect();
+    // Read by a parser of Groovy that is not ours.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nextflow/read.py");
+    let output = Command::new(python()).arg(script).args(&paths).output().expect("Python starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    println!("{} examples: {}; {}", names.len(), names.join(", "), said.trim());
+}

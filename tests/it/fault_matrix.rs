@@ -1,0 +1,138 @@
+//! Every call of Create, Update and Delete meets every kind of fault: what passes is outlived, what one may not do
+//! fails at once and says which right is missing, and nothing is left either way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
+
+use crate::faults::Fault;
+use crate::matrix::{Figures, Phase, Trial, run, soak};
+
+/// What passes by itself, by name. `slow` is in seconds of AWS.
+const PASSING: [(&str, fn() -> Fault); 5] = [
+    ("throttled", Fault::throttle),
+    ("failed", Fault::error500),
+    ("refused", Fault::refuse),
+    ("lost", Fault::lose),
+    ("slow", || Fault::slow(45.0)),
+];
+
+/// Whether a denial does not stop a phase: the call tells whether somebody still waits for it, or marks a queue that
+/// is about to go with the newest operation.
+fn is_dispensable(phase: Phase, operation: &str) -> bool {
+    operation.starts_with("cloudformation:Describe")
+        || phase == Phase::Delete && operation == "batch:TagResource"
+}
+
+/// How many calls an ordinary life makes at most in one phase, and which, by phase.
+async fn ordinary(figures: &Mutex<Figures>) -> (u32, BTreeMap<usize, BTreeSet<String>>) {
+    let trial = Trial::begin("an ordinary life".to_owned(), figures).await;
+    let mut most = 0;
+    let mut operations = BTreeMap::new();
+    for (place, phase) in Phase::ALL.into_iter().enumerate() {
+        let before = trial.world.now().await;
+        trial.play(phase).await.expect_success();
+        let calls = trial.world.calls().await.since(before);
+        most = most.max(u32::try_from(calls.len()).expect("hundreds"));
+        operations.insert(place, calls.by_operation().into_keys().collect());
+    }
+    trial.end().await;
+    (most, operations)
+}
+
+/// A life in which these faults are in force, a new set in each phase.
+async fn life(what: String, faults: impl Fn(Phase) -> Vec<Fault>, figures: &Mutex<Figures>) {
+    let trial = Trial::begin(what, figures).await;
+    for phase in Phase::ALL {
+        trial.play_under(phase, &faults(phase)).await;
+    }
+    trial.end().await;
+}
+
+#[tokio::test]
+async fn what_passes_is_outlived_at_any_call() {
+    let figures = Mutex::new(Figures::default());
+    let (calls, operations) = ordinary(&figures).await;
+    // Each operation of AWS meets each kind at its first call …
+    let everywhere = PASSING.iter().map(|(name, fault)| {
+        let (operations, figures) = (&operations, &figures);
+        async move {
+            let faults = |phase: Phase| {
+                let all =
+                    &operations[&Phase::ALL.iter().position(|each| *each == phase).expect("one of all")];
+                all.iter().map(|operation| fault().on(operation)).collect()
+            };
+            life(format!("first call of each operation {name}"), faults, figures).await;
+        }
+    });
+    run(everywhere).await;
+    // … and each single call meets one kind, or in the long run all of them.
+    let single = (1..=calls).flat_map(|nth| {
+        let chosen = PASSING
+            .iter()
+            .enumerate()
+            .filter(move |(place, _)| soak() || nth as usize % PASSING.len() == *place);
+        chosen.map(move |(_, kind)| (nth, *kind))
+    });
+    run(single.map(|(nth, (name, fault))| {
+        let figures = &figures;
+        async move {
+            life(format!("call {nth} {name}"), |_| vec![fault().nth(nth)], figures).await;
+        }
+    }))
+    .await;
+    figures.into_inner().unwrap().conclude("passing faults at each call of Create, Update and Delete");
+}
+
+/// One phase in which an operation is denied; afterwards it is allowed again.
+async fn denied(phase: Phase, operation: &str, figures: &Mutex<Figures>) {
+    let trial = Trial::begin(format!("{operation} denied in {phase:?}"), figures).await;
+    for before in Phase::ALL.into_iter().take_while(|before| *before != phase) {
+        trial.play(before).await.expect_success();
+    }
+    trial.world.cloud.put_faults(&[Fault::deny().on(operation).always()]).await;
+    let ended = trial.play(phase).await;
+    let hits = trial.world.cloud.fault_hits().await[0];
+    trial.world.cloud.put_faults(&[]).await;
+    let (_, name) = operation.split_once(':').expect("service:Operation");
+    let wrong = match &ended.answer {
+        _ if hits == 0 => None,
+        Some(answer) if answer.succeeded && is_dispensable(phase, operation) => None,
+        Some(answer) if answer.succeeded => Some("it succeeds nevertheless".to_owned()),
+        Some(answer) => {
+            let named = answer.reason.starts_with("[AccessDenied]") && answer.reason.contains(name);
+            // At once: as many calls as were made side by side, and no retry of one.
+            let at_once = hits <= 8;
+            (!(named && at_once)).then(|| format!("{hits} calls, {}", answer.reason))
+        }
+        None => Some("nobody is answered".to_owned()),
+    };
+    let failed = ended.answer.as_ref().is_some_and(|answer| !answer.succeeded);
+    if phase != Phase::Delete && failed {
+        trial.stack.roll_back().await.expect_success();
+    }
+    if phase != Phase::Create || !failed {
+        trial.play(Phase::Delete).await.expect_success();
+    }
+    trial.note(|figures| {
+        figures.struck += usize::from(hits > 0);
+        figures.unconverged.extend(wrong.map(|why| format!("{operation} denied in {phase:?}: {why}")));
+    });
+    trial.end().await;
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_fails_at_once_and_is_named() {
+    let figures = Mutex::new(Figures::default());
+    let (_, operations) = ordinary(&figures).await;
+    let all = Phase::ALL.into_iter().enumerate().flat_map(|(place, phase)| {
+        operations[&place].iter().map(move |operation| (phase, operation.clone()))
+    });
+    run(all.map(|(phase, operation)| {
+        let figures = &figures;
+        async move { denied(phase, &operation, figures).await }
+    }))
+    .await;
+    figures.into_inner().unwrap().conclude("denials of each operation in Create, Update and Delete");
+}

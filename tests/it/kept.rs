@@ -1,0 +1,181 @@
+//! `DisposeOnDeletion: false`: what a completed forge has is kept, and another stack may adopt it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::state::State;
+use crate::world::World;
+
+const RELEASED: &str = "towerforge:released";
+
+/// A forge that bears an ID, and keeps what it has.
+fn lab(more: Value) -> Value {
+    let mut all = json!({
+        "ForgeId": "Lab7", "WorkDir": "s3://my-bucket/work", "MaxCpus": 100, "EfsCreate": true,
+        "DisposeOnDeletion": false,
+    });
+    all.as_object_mut().unwrap().extend(more.as_object().expect("properties are an object").clone());
+    all
+}
+
+/// Kind and name of the parts that do not belong to a stack.
+fn not_of(state: &State, stack_id: &str) -> Vec<String> {
+    let parts = state.parts().into_iter();
+    let others = parts.filter(|(_, _, tags)| tags.get("towerforge:stack-id").is_none_or(|id| id != stack_id));
+    others.map(|(kind, name, _)| format!("{kind} {name}")).collect()
+}
+
+/// Kind and name of the parts that bear the tag of what may be adopted.
+fn released(state: &State) -> Vec<String> {
+    let parts = state.parts().into_iter().filter(|(_, _, tags)| tags.contains_key(RELEASED));
+    parts.map(|(kind, name, _)| format!("{kind} {name}")).collect()
+}
+
+fn names(state: &State) -> Vec<String> {
+    state.parts().into_iter().map(|(kind, name, _)| format!("{kind} {name}")).collect()
+}
+
+#[tokio::test]
+async fn a_completed_forge_is_kept_and_another_stack_adopts_it() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({})));
+    first.create().await.expect_success();
+    let made = world.state().await;
+    first.delete().await.expect_success();
+    let kept = world.state().await;
+    assert_eq!(names(&kept), names(&made));
+    assert_eq!(released(&kept), names(&kept));
+    assert!(kept.job_queues.iter().all(|queue| queue.state == "ENABLED" && queue.status == "VALID"));
+
+    // Deleting it again, as a duplicate does, changes nothing.
+    first.redeliver().await.expect_success();
+    assert_eq!(world.state().await, kept);
+
+    // The same properties: only the tags change.
+    let seq = world.now().await;
+    let second = world.stack(lab(json!({})));
+    assert_eq!(second.create().await.expect_success().physical_id, "Lab7");
+    let adopted = world.state().await;
+    assert_eq!(names(&adopted), names(&made));
+    assert_eq!(not_of(&adopted, second.id()), Vec::<String>::new());
+    assert_eq!(released(&adopted), Vec::<String>::new());
+    let changes = world.calls().await.since(seq).mutating().by_operation();
+    let tags = |operation: &str| operation.contains("Tag") || operation.contains("tag");
+    assert!(changes.keys().all(|operation| tags(operation)), "{changes:?}");
+
+    // Its new owner disposes of it.
+    second.update(lab(json!({"DisposeOnDeletion": true}))).await.expect_success();
+    second.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn an_adopter_with_other_wishes_takes_over_the_older_generation_too() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({})));
+    first.create().await.expect_success();
+    let (_, blue) = world.cloud.start_job("TowerForge-Lab7-work").await;
+    first.delete().await.expect_success();
+    let efs = world.state().await.efs[0].id.clone();
+
+    let second = world.stack(lab(json!({"InstanceTypes": "c6i,m6i", "DisposeOnDeletion": true})));
+    second.create().await.expect_success();
+    let state = world.state().await;
+    let old = state.environment(&blue);
+    assert_eq!(old.tags["towerforge:stack-id"], second.id());
+    assert_eq!(old.state, "DISABLED");
+    assert!(old.tags.contains_key("towerforge:retiring") && !old.tags.contains_key(RELEASED));
+    assert_eq!(state.efs[0].id, efs);
+    let work = state.first_environment("TowerForge-Lab7-work");
+    assert_eq!(work.compute_resources["instanceTypes"], json!(["c6i", "m6i"]));
+    second.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_forge_that_is_not_released_is_nobody_elses() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({"DisposeOnDeletion": true})));
+    first.create().await.expect_success();
+    let before = world.state().await;
+    let second = world.stack(lab(json!({})));
+    let reason = second.create().await.expect_failure().reason;
+    assert!(reason.contains(first.id()), "{reason}");
+    second.roll_back().await.expect_success();
+    assert_eq!(world.state().await, before);
+    first.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_create_that_failed_is_always_cleaned() {
+    let world = World::new().await;
+    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let stack = world.stack(lab(json!({})));
+    stack.create().await.expect_failure();
+    assert_eq!(world.state().await.efs.len(), 1);
+    stack.roll_back().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_create_that_fails_to_adopt_gives_back_what_it_took() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({})));
+    first.create().await.expect_success();
+    first.delete().await.expect_success();
+    let kept = world.state().await;
+
+    // A mistake in the template, which asks that all be disposed of.
+    let wrong = world.stack(lab(json!({"MaxCpus": "many", "DisposeOnDeletion": true})));
+    wrong.create().await.expect_failure();
+    wrong.roll_back().await.expect_success();
+    assert_eq!(world.state().await, kept);
+
+    // A failure in the middle of the adoption.
+    world.cloud.put_faults(&[Fault::deny().on("batch:CreateComputeEnvironment").always()]).await;
+    let unlucky = world.stack(lab(json!({"InstanceTypes": "c6i", "DisposeOnDeletion": true})));
+    unlucky.create().await.expect_failure();
+    let half = world.state().await;
+    assert!(!released(&half).is_empty() && released(&half) != names(&half), "{:?}", released(&half));
+    unlucky.roll_back().await.expect_success();
+    let given_back = world.state().await;
+    assert_eq!(released(&given_back), names(&given_back));
+    let still: Vec<String> = names(&given_back);
+    assert!(names(&kept).iter().all(|name| still.contains(name)), "{still:?}");
+    world.cloud.put_faults(&[]).await;
+
+    let last = world.stack(lab(json!({"DisposeOnDeletion": true})));
+    last.create().await.expect_success();
+    assert_eq!(not_of(&world.state().await, last.id()), Vec::<String>::new());
+    assert_eq!(names(&world.state().await), names(&kept));
+    last.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn whether_to_dispose_must_be_readable_unless_nothing_is_there() {
+    let world = World::new().await;
+    let stack = world.stack(lab(json!({"DisposeOnDeletion": true})));
+    stack.create().await.expect_success();
+    let delete = |mut event: Value, physical_id: String| {
+        event["RequestType"] = json!("Delete");
+        event["PhysicalResourceId"] = json!(physical_id);
+        event["ResourceProperties"]["DisposeOnDeletion"] = json!("perhaps");
+        event
+    };
+    stack.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
+    let seq = world.now().await;
+    let event = delete(stack.create_event(), stack.physical_id());
+    let reason = world.deliver(&stack.request(event, Duration::ZERO)).await.expect_failure().reason;
+    assert!(reason.contains("DisposeOnDeletion: given \"perhaps\", allowed: true or false"), "{reason}");
+    world.assert_no_change_since(seq).await;
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+
+    let never = world.stack(lab(json!({})));
+    let event = delete(never.create_event(), never.made_up_id());
+    world.deliver(&never.request(event, Duration::ZERO)).await.expect_success();
+}

@@ -1,0 +1,72 @@
+//! The plan of a request: it tells what would happen, and changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::create_and_delete::minimal;
+use crate::update::with;
+use crate::world::World;
+
+/// What the function plans for an event.
+async fn plan(world: &World, event: Value) -> Value {
+    let seq = world.now().await;
+    let plan = world.invoke(json!({"plan": event})).await.value().cloned().expect("a plan");
+    world.assert_no_change_since(seq).await;
+    plan
+}
+
+fn marks(plan: &Value) -> Vec<&str> {
+    plan["steps"].as_array().expect("steps").iter().filter_map(|step| step["mark"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_create_and_a_delete_are_foretold() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    let mut event = stack.create_event();
+    let create = plan(&world, event.clone()).await;
+    assert!(marks(&create).iter().all(|mark| *mark == "+"), "{create:#}");
+    let made = stack.create().await.expect_success();
+    assert_eq!(create["forge"], made.physical_id.as_str());
+    assert_eq!(marks(&create).len(), world.state().await.parts().len());
+
+    event["RequestType"] = json!("Delete");
+    event["PhysicalResourceId"] = json!(made.physical_id);
+    let delete = plan(&world, event).await;
+    assert!(marks(&delete).iter().all(|mark| *mark == "-"), "{delete:#}");
+    assert_eq!(marks(&delete).len(), marks(&create).len());
+    assert_eq!(plan(&world, stack.update_event(minimal())).await["text"], "nothing to do\n");
+}
+
+#[tokio::test]
+async fn what_ends_jobs_or_takes_rights_away_is_said() {
+    let world = World::new().await;
+    let stack = world
+        .stack(with(json!({"AllowBuckets": "reference-data", "WaveEnabled": true, "Fusion2Enabled": true})));
+    let made = stack.create().await.expect_success();
+    let (_, environment) = world.cloud.start_job(made.attribute("ComputeQueue")).await;
+    let fusion = json!({"WaveEnabled": true, "Fusion2Enabled": true});
+
+    let less = plan(&world, stack.update_event(with(fusion))).await;
+    assert_eq!(less["properties"][0]["name"], "AllowBuckets");
+    assert_eq!(less["properties"][0]["effect"], json!(["in place"]));
+    let warning = less["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("rights") && warning.contains(&environment), "{warning}");
+
+    let fargate = json!({
+        "AllowBuckets": "reference-data", "WaveEnabled": true, "Fusion2Enabled": true, "FargateHeadEnabled": true,
+    });
+    let other = plan(&world, stack.update_event(with(fargate))).await;
+    assert_eq!(other["replaces"], made.physical_id.as_str());
+    assert!(other["warnings"].to_string().contains("running jobs end"), "{other:#}");
+}
+
+#[tokio::test]
+async fn what_would_be_refused_is_refused() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.create().await.expect_success();
+    let refused = plan(&world, stack.update_event(json!({"MaxCpu": 5}))).await;
+    assert!(refused["error"].as_str().is_some_and(|why| why.contains("MaxCpus")), "{refused:#}");
+    let nonsense = plan(&world, json!({"sweep": true})).await;
+    assert!(nonsense["error"].is_string(), "{nonsense:#}");
+}

@@ -1,0 +1,149 @@
+//! The rights that the function is shipped with, in force in every test.
+//!
+//! `policies/forge-policy.json` and `policies/boundary.json` are filled in as `template.yaml` does it. A call that
+//! they do not allow fails as on AWS, and with it the test that made it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tower_forge::policy::{Values, fill};
+
+use crate::world::{Setting, World};
+
+/// What the deployer of a world's function decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Rights {
+    /// The file systems that the function may make: `TOWER_FORGE_FEATURES`.
+    pub(crate) features: &'static str,
+    /// The managed policies that a stack may attach to its instance role.
+    pub(crate) allowed_policies: Vec<String>,
+    /// The roles that a stack may hand to its jobs.
+    pub(crate) allowed_roles: Vec<String>,
+    /// Boundaries that a stack may name besides the function's own.
+    pub(crate) allowed_boundaries: Vec<String>,
+    /// The buckets and objects within the permissions boundary.
+    pub(crate) allowed_buckets: Vec<String>,
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self {
+            features: "efs,fsx",
+            allowed_policies: Vec::new(),
+            allowed_roles: Vec::new(),
+            allowed_boundaries: Vec::new(),
+            allowed_buckets: vec!["*".to_owned()],
+        }
+    }
+}
+
+impl Rights {
+    /// The same in an account, with what the function's own variables say.
+    pub(crate) fn of(setting: &Setting, account: &str) -> Self {
+        let said = |variable: &str, otherwise: &[String]| {
+            let said = setting.environment.iter().find(|(name, _)| *name == variable);
+            let list: Vec<String> = said.map_or_else(
+                || otherwise.to_vec(),
+                |(_, list)| list.split(',').filter(|item| !item.is_empty()).map(ToOwned::to_owned).collect(),
+            );
+            list.iter().map(|item| item.replace("::*:", &format!("::{account}:"))).collect()
+        };
+        let Self { features, allowed_policies, allowed_roles, allowed_boundaries, allowed_buckets } =
+            &setting.rights;
+        Self {
+            features,
+            allowed_policies: said("TOWER_FORGE_ALLOWED_POLICIES", allowed_policies),
+            allowed_roles: said("TOWER_FORGE_ALLOWED_ROLES", allowed_roles),
+            allowed_boundaries: said("TOWER_FORGE_ALLOWED_BOUNDARIES", allowed_boundaries),
+            allowed_buckets: allowed_buckets.clone(),
+        }
+    }
+}
+
+/// The ARN of the permissions boundary that the function puts on every role.
+pub(crate) fn boundary_arn(account: &str) -> String {
+    format!("arn:aws:iam::{account}:policy/{}", boundary_name())
+}
+
+/// Its name.
+pub(crate) fn boundary_name() -> &'static str {
+    "TowerForge-boundary"
+}
+
+/// The policy of the function's role, without the statements of features that it was deployed without.
+pub(crate) fn forge_policy(account: &str, region: &str, rights: &Rights) -> Value {
+    let mut document = filled("forge-policy.json", account, region, rights);
+    let statements = document["Statement"].as_array_mut().expect("a list of statements");
+    statements.retain(|statement| {
+        let sid = statement["Sid"].as_str().expect("every statement has a Sid");
+        [("Efs", "efs"), ("Fsx", "fsx")]
+            .iter()
+            .all(|(prefix, feature)| !sid.starts_with(prefix) || rights.features.contains(feature))
+    });
+    document
+}
+
+/// The permissions boundary.
+pub(crate) fn boundary(account: &str, region: &str, rights: &Rights) -> Value {
+    filled("boundary.json", account, region, rights)
+}
+
+fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    let single = [("Partition", "aws"), ("Region", region), ("Account", account), ("Prefix", "TowerForge")];
+    let values = Values {
+        single: single.into_iter().map(|(key, value)| (key, value.to_owned())).collect(),
+        many: BTreeMap::from([
+            ("Boundary", [vec![boundary_arn(account)], rights.allowed_boundaries.clone()].concat()),
+            ("AllowedBucket", rights.allowed_buckets.clone()),
+            ("AllowedPolicy", rights.allowed_policies.clone()),
+            ("AllowedRole", rights.allowed_roles.clone()),
+        ]),
+    };
+    fill(&text, &values).expect("statements are left")
+}
+
+/// The variables by which the function knows of its rights.
+pub(crate) fn environment(account: &str, rights: &Rights) -> Vec<(&'static str, String)> {
+    vec![
+        ("TOWER_FORGE_FEATURES", rights.features.to_owned()),
+        ("TOWER_FORGE_PERMISSIONS_BOUNDARY", boundary_arn(account)),
+        ("TOWER_FORGE_ALLOWED_POLICIES", rights.allowed_policies.join(",")),
+        ("TOWER_FORGE_ALLOWED_ROLES", rights.allowed_roles.join(",")),
+        ("TOWER_FORGE_ALLOWED_BOUNDARIES", rights.allowed_boundaries.join(",")),
+    ]
+}
+
+#[tokio::test]
+async fn every_role_is_under_the_boundary() {
+    let world = World::new().await;
+    let stack = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
+
+    stack.create().await.expect_success();
+    let state = world.state().await;
+    assert_eq!(state.roles.len(), 3);
+    for role in &state.roles {
+        assert_eq!(role.boundary.as_deref(), Some(boundary_arn(&world.cloud.id).as_str()), "{}", role.name);
+    }
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_function_without_file_systems_needs_no_right_to_them() {
+    let rights = Rights { features: "", ..Rights::default() };
+    let world = World::with(Setting { rights, ..Setting::default() }).await;
+    let stack = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
+
+    stack.create().await.expect_success();
+    let refused = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8, "EfsCreate": true }));
+    let seq = world.now().await;
+    let reason = refused.create().await.expect_failure().reason;
+    assert!(reason.contains("EfsCreate"), "{reason}");
+    world.assert_no_change_since(seq).await;
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}

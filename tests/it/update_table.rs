@@ -1,0 +1,370 @@
+//! The table of updates against reality: every property is changed alone, and what the function says that it
+//! would do, what it does, and what is there afterwards, are compared with the table and with a fresh forge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+use tower_forge::properties::table::{self, Effect};
+
+use crate::cloudformation::Stack;
+use crate::update_table::cases::{Case, cases};
+use crate::world::{Setting, World};
+
+mod cases;
+
+/// How many accounts work at once.
+const AT_ONCE: usize = 6;
+/// CloudFormation itself refuses another one; the function is never asked.
+const NOT_OURS: &str = "ServiceToken";
+/// What tells two forges with the same properties apart.
+const TOLD_APART: [&str; 2] = ["towerforge:completed", "towerforge:operation"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_property_does_what_the_table_says() {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let tasks: Vec<_> = cases()
+        .into_iter()
+        .map(|case| {
+            let turns = turns.clone();
+            tokio::spawn(async move {
+                let _turn = turns.acquire_owned().await.expect("nobody closes it");
+                (case.name, case.effect, play(&case).await)
+            })
+        })
+        .collect();
+    let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let number = tasks.len();
+    let mut failures = 0;
+    for task in tasks {
+        match task.await {
+            Ok((name, effect, also)) => {
+                shown.entry(name).or_default().extend([effect].into_iter().chain(also).map(Effect::name));
+            }
+            // It has said what is wrong, as any test that panics.
+            Err(_) => failures += 1,
+        }
+    }
+    assert_eq!(failures, 0, "of {number} changes these did not do what the table says; see above");
+    let rows = table::all().filter(|row| row.name != NOT_OURS).map(|row| {
+        let said: BTreeSet<&str> = row.effects.iter().map(|effect| effect.name()).collect();
+        (row.name, said, shown.get(row.name).cloned().unwrap_or_default())
+    });
+    let wrong: Vec<_> = rows.filter(|(_, said, real)| said != real).collect();
+    assert!(wrong.is_empty(), "the table says the first, and the second is real: {wrong:#?}");
+    println!("{number} changes of {} properties, each alone, do what the table says", shown.len());
+}
+
+/// Plays one case; returns what else happens besides the effect that the case names.
+async fn play(case: &Case) -> Option<Effect> {
+    let title = case.title();
+    let (world, known) = world().await;
+    let properties = |value: &Value| said(case, value, &known);
+    let (from, to) = (properties(&case.from), properties(&case.to));
+    let stack = world.stack(from);
+    let made = stack.create().await.expect_success();
+    let before = world.cloud.snapshot().await;
+
+    let seq = world.now().await;
+    let said = world.invoke(json!({"plan": stack.update_event(to.clone())})).await;
+    let plan = said.value().unwrap_or_else(|| panic!("{title}: no plan but {said:?}")).clone();
+    world.assert_no_change_since(seq).await;
+    let updated = stack.update(to.clone()).await;
+    let after = world.cloud.snapshot().await;
+    let changed = world.calls().await.since(seq).mutating();
+
+    if case.effect == Effect::Refused {
+        assert!(plan["error"].is_string(), "{title}: the preview refuses nothing: {plan:#}");
+        let refused = updated.expect_failure();
+        assert!(refused.reason.contains(case.name), "{title}: {}", refused.reason);
+        assert_eq!(refused.physical_id, made.physical_id, "{title}");
+        assert_eq!((before, changed.len()), (after, 0), "{title}");
+        return None;
+    }
+    let answer = updated.expect_success();
+    let (before, after) = (parts(&before, &made.physical_id), parts(&after, &answer.physical_id));
+    assert_foretold(&title, &plan, &before, &after);
+    let effect = if answer.physical_id != made.physical_id {
+        assert_eq!(plan["replaces"], made.physical_id.as_str(), "{title}");
+        stack.clean_up().await.expect_success();
+        Effect::Replacement
+    } else if queues(&before) != queues(&after) {
+        Effect::Queue
+    } else if new_generation(&before, &after) {
+        Effect::NewGeneration
+    } else if changed.len() > 0 {
+        Effect::InPlace
+    } else if answer.data == made.data {
+        Effect::Nothing
+    } else {
+        let others = |data: &Value| {
+            let mut data = data.as_object().cloned().unwrap_or_default();
+            data.remove("NextflowConfig");
+            data
+        };
+        assert_eq!(others(&answer.data), others(&made.data), "{title}");
+        Effect::Config
+    };
+    assert_eq!(effect, case.effect, "{title}: {:?}", changed.by_operation());
+    assert_like_new(case, &world, &stack, to).await;
+    (effect == Effect::NewGeneration && tagged_in_place(&before, &after)).then_some(Effect::InPlace)
+}
+
+/// An account with things to name in properties, by the names that stand for them.
+async fn world() -> (World, BTreeMap<String, String>) {
+    let allow = |name: &'static str, value: &str| (name, value.to_owned());
+    let environment = vec![
+        allow("TOWER_FORGE_RETIRE_AFTER", "0"),
+        allow("TOWER_FORGE_ALLOWED_POLICIES", "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"),
+        allow("TOWER_FORGE_ALLOWED_ROLES", "arn:aws:iam::*:role/*"),
+        allow("TOWER_FORGE_ALLOWED_BOUNDARIES", "arn:aws:iam::aws:policy/AdministratorAccess"),
+    ];
+    let world = World::with(Setting { environment, log_level: "INFO", ..Setting::default() }).await;
+    // What IAM's lag does is shown elsewhere; here many accounts share two processors.
+    world.cloud.configure(json!({"durations": {"iam_propagation": 0}})).await;
+    let open = json!([{"from": 0, "to": 65535}]);
+    let made = world
+        .seed(json!({
+            "vpc": {"zones": ["eu-west-1a"]},
+            "security_group": {"name": "genomics", "rules": open},
+            "key_pair": {"name": "somebody"},
+            "image": {"id": "ami-0123456789abcdef0"},
+            "scheduling_policy": [{"name": "one"}, {"name": "two"}],
+            "role": {"name": "theirs", "trust": "ecs-tasks.amazonaws.com"},
+            "fsx": {},
+        }))
+        .await;
+    let there = json!({"name": "there", "vpc": made["vpc"]["id"], "rules": open});
+    let there = world.seed(json!({"security_group": there})).await["security_group"]["id"].clone();
+    let targets = json!({
+        "token": "theirs", "subnets": made["vpc"]["subnets"], "security_groups": [there],
+    });
+    let efs = world.seed(json!({"efs": targets})).await["efs"]["id"].clone();
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{made:#}")).to_owned();
+    let fsx = format!("{}.fsx.eu-west-1.amazonaws.com", text(&made["fsx"]["id"]));
+    let group = text(&made["security_group"]["id"]);
+    let known = [
+        ("{vpc}", text(&made["vpc"]["id"])),
+        ("{subnet}", text(&made["vpc"]["subnets"][0])),
+        ("{group}", group),
+        ("{group-there}", text(&there)),
+        ("{efs}", text(&efs)),
+        ("{fsx}", fsx),
+        ("{policy-1}", text(&made["scheduling_policy"][0]["arn"])),
+        ("{policy-2}", text(&made["scheduling_policy"][1]["arn"])),
+        ("{role}", text(&made["role"]["arn"])),
+        ("{boundary}", "arn:aws:iam::aws:policy/AdministratorAccess".to_owned()),
+    ];
+    (world, known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The properties of a case with this value.
+fn said(case: &Case, value: &Value, known: &BTreeMap<String, String>) -> Value {
+    let mut all = json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 500});
+    let map = all.as_object_mut().expect("an object");
+    map.extend(case.with.as_object().expect("an object").clone());
+    if value.is_null() {
+        map.remove(case.name);
+    } else {
+        map.insert(case.name.to_owned(), value.clone());
+    }
+    let mut text = all.to_string().replace("{id-1}", "Before").replace("{id-2}", "After");
+    for (name, value) in known {
+        text = text.replace(name, value);
+    }
+    serde_json::from_str(&text).expect("still JSON")
+}
+
+/// The parts of a forge by kind and name.
+fn parts(state: &Value, forge_id: &str) -> BTreeMap<(String, String), Value> {
+    let kinds = state.as_object().expect("an object").iter().filter(|(kind, _)| *kind != "jobs");
+    let all = kinds.flat_map(|(kind, all)| {
+        let all = all.as_array().expect("a list").iter();
+        all.map(move |part| (kind.clone(), part.clone()))
+    });
+    let ours = all.filter(|(_, part)| part["tags"]["towerforge:forge-id"] == forge_id);
+    ours.map(|(kind, part)| {
+        let name = if matches!(kind.as_str(), "efs" | "fsx") { &part["tags"]["Name"] } else { &part["name"] };
+        ((kind, name.as_str().expect("a name").to_owned()), part)
+    })
+    .collect()
+}
+
+type Parts = BTreeMap<(String, String), Value>;
+
+fn queues(parts: &Parts) -> BTreeSet<&String> {
+    parts.keys().filter(|(kind, _)| kind == "job_queues").map(|(_, name)| name).collect()
+}
+
+fn new_generation(before: &Parts, after: &Parts) -> bool {
+    let environment = |(kind, _): &&(String, String)| kind == "compute_environments";
+    let made = after.keys().filter(environment).any(|id| !before.contains_key(id));
+    let retires = |part: &Value| part["tags"].get("towerforge:retiring").is_some();
+    made && after.iter().any(|((kind, _), part)| kind == "compute_environments" && retires(part))
+}
+
+/// Whether parts that have no generations bear other tags.
+fn tagged_in_place(before: &Parts, after: &Parts) -> bool {
+    let lasting = ["roles", "job_queues", "log_groups", "efs", "fsx"];
+    let mine = |part: &Value| {
+        let tags = part["tags"].as_object().cloned().unwrap_or_default();
+        tags.into_iter().filter(|(key, _)| !key.starts_with("towerforge:")).collect::<Map<_, _>>()
+    };
+    let lasting = before.iter().filter(|((kind, _), _)| lasting.contains(&kind.as_str()));
+    let mut pairs = lasting.filter_map(|(id, part)| Some((part, after.get(id)?)));
+    pairs.any(|(old, new)| mine(old) != mine(new))
+}
+
+/// What the preview said is what has happened, part by part.
+fn assert_foretold(title: &str, plan: &Value, before: &Parts, after: &Parts) {
+    let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("{title}: {plan:#}"));
+    let said = |mark: &str| -> BTreeSet<String> {
+        let steps = steps.iter().filter(|step| step["mark"] == mark);
+        steps.map(|step| format!("{} {}", text(&step["kind"]), text(&step["name"]))).collect()
+    };
+    let names = |ids: Vec<&(String, String)>| -> BTreeSet<String> {
+        ids.into_iter().map(|(kind, name)| format!("{} {name}", in_words(kind))).collect()
+    };
+    let made = names(after.keys().filter(|id| !before.contains_key(*id)).collect());
+    // The names of what mounts a file system that is yet to be made are known later.
+    let later = said("+").iter().any(|step| step.ends_with(LATER));
+    let until_later = |names: BTreeSet<String>| -> BTreeSet<String> {
+        let cut = |name: String| match name.rsplit_once('-') {
+            Some((start, end)) if later && (end.len() == 8 || end == LATER) => start.to_owned(),
+            _ => name,
+        };
+        names.into_iter().map(cut).collect()
+    };
+    assert_eq!(
+        until_later(said("+")),
+        until_later(made),
+        "{title}: what the preview would make, what was made"
+    );
+    let differs = |id: &&(String, String)| {
+        let told = |part: &Value| {
+            let mut part = part.clone();
+            // The fence, and what is no change but its consequence.
+            part["tags"].as_object_mut().expect("tags").remove("towerforge:operation");
+            part["status_reason"].take();
+            part
+        };
+        before.get(*id).is_some_and(|old| told(old) != told(&after[*id]))
+    };
+    let changed = names(after.keys().filter(differs).collect());
+    assert_eq!(said("~"), changed, "{title}: what the preview would change, what was changed");
+}
+
+const LATER: &str = "(known later)";
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn in_words(kind: &str) -> &str {
+    match kind {
+        "roles" => "role",
+        "instance_profiles" => "instance profile",
+        "launch_templates" => "launch template",
+        "compute_environments" => "compute environment",
+        "job_queues" => "job queue",
+        "efs" => "EFS file system",
+        "fsx" => "FSx file system",
+        _ => "log group",
+    }
+}
+
+/// After a sweep the forge is what a fresh one with its properties is.
+async fn assert_like_new(case: &Case, world: &World, stack: &Stack, properties: Value) {
+    let title = case.title();
+    let swept = world.invoke(json!({"sweep": true})).await;
+    let report = swept.value().unwrap_or_else(|| panic!("{title}: {swept:?}")).clone();
+    assert_eq!((&report["failed"], &report["waiting"]), (&json!([]), &json!([])), "{title}");
+    let mut other = properties;
+    if let Some(id) = other.get_mut("ForgeId") {
+        *id = json!("Fresh");
+    }
+    let fresh = world.stack(other);
+    fresh.create().await.expect_success();
+    let state = world.cloud.snapshot().await;
+    let mounts =
+        ["EfsCreate", "FsxSize"].iter().any(|name| case.name == *name || case.with.get(name).is_some());
+    let mut changed = like_any(&state, stack, mounts);
+    let made = like_any(&state, &fresh, mounts);
+    for end in case.stays {
+        let stays = changed.keys().filter(|(kind, name)| name.ends_with(end) || kind == end).cloned();
+        let stays: Vec<_> = stays.collect();
+        assert_eq!(stays.len(), 1, "{title}: {end} stays");
+        changed.remove(&stays[0]);
+    }
+    assert_eq!(changed.keys().collect::<Vec<_>>(), made.keys().collect::<Vec<_>>(), "{title}");
+    for (id, part) in &changed {
+        assert_eq!(
+            *part, made[id],
+            "{title}: {id:?} has become the one on the left, a fresh one is on the right"
+        );
+    }
+}
+
+/// The parts of a forge without what tells two forges with the same properties apart.
+fn like_any(state: &Value, stack: &Stack, mounts: bool) -> Parts {
+    let forge_id = stack.physical_id();
+    let parts = parts(state, &forge_id);
+    let mut text: BTreeMap<(String, String), String> = BTreeMap::new();
+    let hashes: BTreeSet<String> = parts
+        .keys()
+        .filter(|(kind, _)| mounts && matches!(kind.as_str(), "compute_environments" | "launch_templates"))
+        .filter_map(|(_, name)| name.rsplit_once('-').map(|(_, hash)| hash.to_owned()))
+        .collect();
+    let mount_names: Vec<String> =
+        parts.values().filter_map(|part| part["mount_name"].as_str()).map(ToOwned::to_owned).collect();
+    let anonymous = |text: &str| {
+        let mut text = text.replace(stack.id(), "STACK").replace(&forge_id, "ID");
+        for hash in &hashes {
+            text = text.replace(hash, "HASH");
+        }
+        for name in &mount_names {
+            text = text.replace(name, "MOUNT");
+        }
+        text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .map(without_id)
+            .collect::<String>()
+    };
+    for ((kind, name), mut part) in parts {
+        for key in TOLD_APART {
+            part["tags"].as_object_mut().expect("tags").remove(key);
+        }
+        if matches!(kind.as_str(), "efs" | "fsx") {
+            for key in ["mount_name", "token"] {
+                part.as_object_mut().expect("an object").remove(key);
+            }
+        }
+        text.insert((kind, anonymous(&name)), anonymous(&part.to_string()));
+    }
+    text.into_iter().map(|(id, text)| (id, serde_json::from_str(&text).expect("still JSON"))).collect()
+}
+
+/// A word, with only the kind of an ID that AWS has given.
+fn without_id(word: &str) -> String {
+    let prefixes = ["lt-", "fs-", "fsmt-"];
+    let end: String =
+        word.chars().next_back().filter(|c| !c.is_ascii_alphanumeric() && *c != '-').into_iter().collect();
+    match prefixes.iter().find(|prefix| word.starts_with(*prefix)) {
+        Some(prefix) => format!("{prefix}ID{end}"),
+        None => word.to_owned(),
+    }
+}
+
+/// What differs, a line for each value.
+fn differences(left: &Value, right: &Value, path: &str) -> Vec<String> {
+    match (left, right) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            keys.into_iter()
+                .flat_map(|key| differences(&left[key], &right[key], &format!("{path}.{key}")))
+                .collect()
+        }
+        _ if left == right => Vec::new(),
+        _ => vec![format!("{path}: {left} and not {right}")],
+    }
+}

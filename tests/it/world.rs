@@ -1,0 +1,279 @@
+//! What a test talks to: an AWS account, the function in it, and CloudFormation.
+//!
+//! When a world ends, it looks back: no answer may have violated CloudFormation's contract, and no log line may
+//! hold a secret. So every test proves these two, whatever else it is about.
+
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::cloud::Account;
+use crate::cloudformation::{CloudFormation, Ended, Request, Stack};
+use crate::lambda::Lambda;
+use crate::response_url::{ResponseUrls, SIGNATURE};
+use crate::rights::{self, Rights};
+use crate::runtime_api::{Launch, Outcome, Program};
+use crate::state::{Calls, State};
+
+const REGION: &str = "eu-west-1";
+const FUNCTION_NAME: &str = "TowerForge-handler";
+const SECRET_ACCESS_KEY: &str = "5ec2e7-access-key-that-no-log-may-hold";
+const SESSION_TOKEN: &str = "5ec2e7-session-token-that-no-log-may-hold";
+/// Nothing in these tests lasts this long, so whoever waits longer waits in vain.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How a world differs from the usual one.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// Real seconds per second of AWS's time, for the cloud and for the function's own waits.
+    pub(crate) scale: f64,
+    /// `AWS_LAMBDA_LOG_LEVEL`.
+    pub(crate) log_level: &'static str,
+    /// Lambda's limit for one invocation, in real time.
+    pub(crate) timeout: Duration,
+    /// Which binary runs.
+    pub(crate) program: Program,
+    /// What the function may do.
+    pub(crate) rights: Rights,
+    /// More environment variables, or other values.
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            scale: 0.03,
+            log_level: "DEBUG",
+            timeout: PATIENCE,
+            program: Program::TowerForge,
+            rights: Rights::default(),
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// One test's world.
+pub(crate) struct World {
+    /// The AWS account.
+    pub(crate) cloud: Account,
+    /// The function.
+    pub(crate) lambda: Lambda,
+    /// Where answers arrive.
+    pub(crate) urls: ResponseUrls,
+    cloudformation: CloudFormation,
+    others: Mutex<State>,
+}
+
+impl World {
+    /// A fresh account with nothing in it, and the function as it is shipped.
+    pub(crate) async fn new() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    /// The same with another setting.
+    pub(crate) async fn with(setting: Setting) -> Self {
+        let cloud = Account::fresh();
+        cloud.configure(serde_json::json!({ "scale": setting.scale })).await;
+        let rights = Rights::of(&setting, &cloud.id);
+        let boundary = rights::boundary(&cloud.id, REGION, &rights);
+        cloud
+            .seed(serde_json::json!({ "policy": { "name": rights::boundary_name(), "document": boundary } }))
+            .await;
+        let policy = rights::forge_policy(&cloud.id, REGION, &rights);
+        cloud.put_policy(Some(&[policy])).await;
+        let others = cloud.state().await;
+        Self::over(cloud, others, setting).await
+    }
+
+    /// A second function for the same account, with a setting of its own, as a new release would be.
+    pub(crate) async fn beside(&self, setting: Setting) -> Self {
+        let others = self.others().clone();
+        Self::over(self.cloud.clone(), others, setting).await
+    }
+
+    async fn over(cloud: Account, others: State, setting: Setting) -> Self {
+        let arn = format!("arn:aws:lambda:{REGION}:{}:function:{FUNCTION_NAME}", cloud.id);
+        let launch = Launch {
+            program: setting.program,
+            environment: environment(&cloud, &setting),
+            timeout: setting.timeout,
+            arn: arn.clone(),
+        };
+        let lambda = Lambda::new(launch, cloud.clone());
+        let urls = ResponseUrls::start().await;
+        let cloudformation = CloudFormation {
+            cloud: cloud.clone(),
+            lambda: lambda.clone(),
+            urls: urls.clone(),
+            service_token: arn,
+            region: REGION.to_owned(),
+        };
+        Self { cloud, lambda, urls, cloudformation, others: Mutex::new(others) }
+    }
+
+    /// A stack that declares one forge; nothing is created yet.
+    pub(crate) fn stack(&self, properties: Value) -> Stack {
+        Stack::new(self.cloudformation.clone(), &properties)
+    }
+
+    /// Delivers any event as CloudFormation would, with a response URL of ours where it has one.
+    pub(crate) async fn play(&self, event: Value) -> Ended {
+        self.cloudformation.deliver(&self.request(event, Duration::ZERO)).await
+    }
+
+    /// A request with a URL signed so long ago, to be delivered with [`World::deliver`].
+    pub(crate) fn request(&self, event: Value, ago: Duration) -> Request {
+        self.cloudformation.adopt(event, ago, None)
+    }
+
+    /// Delivers a request, for the first time or again.
+    pub(crate) async fn deliver(&self, request: &Request) -> Ended {
+        self.cloudformation.deliver(request).await
+    }
+
+    /// Invokes the function and waits, as `aws lambda invoke` does.
+    pub(crate) async fn invoke(&self, event: Value) -> Outcome {
+        self.lambda.invoke(&event.to_string()).await
+    }
+
+    /// Makes things that are somebody else's; [`World::assert_nothing_left`] wants them as they are now.
+    pub(crate) async fn seed(&self, mut things: Value) -> Value {
+        things["region"] = REGION.into();
+        let answer = self.cloud.seed(things).await;
+        *self.others() = self.cloud.state().await;
+        answer
+    }
+
+    /// Deletes a thing behind everybody's back: drift.
+    pub(crate) async fn lose(&self, kind: &str, name: &str) {
+        self.cloud.drop_thing(REGION, kind, name).await;
+    }
+
+    /// Everything that exists.
+    pub(crate) async fn state(&self) -> State {
+        self.cloud.state().await
+    }
+
+    /// Every call so far.
+    pub(crate) async fn calls(&self) -> Calls {
+        self.cloud.calls().await
+    }
+
+    /// The number of the newest call, for [`World::assert_no_change_since`].
+    pub(crate) async fn now(&self) -> u64 {
+        self.calls().await.last_seq()
+    }
+
+    /// Waits until the account looks so.
+    pub(crate) async fn until(&self, what: &str, so: impl Fn(&State) -> bool) -> State {
+        let begun = Instant::now();
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            ticks.tick().await;
+            let state = self.state().await;
+            if so(&state) {
+                return state;
+            }
+            let log = self.lambda.log();
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}: {state:#?}\n{log}");
+        }
+    }
+
+    /// Waits until this call has been made so often.
+    pub(crate) async fn until_called(&self, operation: &str, times: usize) -> Calls {
+        let begun = Instant::now();
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            ticks.tick().await;
+            let calls = self.calls().await;
+            if calls.of(operation).len() >= times {
+                return calls;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for {operation}\n{}", self.lambda.log());
+        }
+    }
+
+    /// Nothing exists but what was there before, unchanged.
+    pub(crate) async fn assert_nothing_left(&self) {
+        let mut left = self.state().await;
+        let others = self.others().clone();
+        left.jobs.clone_from(&others.jobs);
+        assert!(
+            left == others,
+            "left: {left:#?}\nbut of others there was: {others:#?}\n{}",
+            self.lambda.log()
+        );
+    }
+
+    /// What was there before the forge: what somebody else has.
+    pub(crate) fn others_at_first(&self) -> State {
+        self.others().clone()
+    }
+
+    /// No call has tried to change anything since then.
+    pub(crate) async fn assert_no_change_since(&self, seq: u64) {
+        let changes = self.calls().await.since(seq).mutating();
+        assert!(changes.len() == 0, "these calls change something: {:?}", changes.by_operation());
+    }
+
+    /// No process has written a response URL, a signature, a session token or a secret key.
+    pub(crate) fn assert_no_secret_logged(&self) {
+        let secret = self.secret_in(&self.lambda.log());
+        assert!(secret.is_none(), "a log line holds a secret: {}", secret.unwrap_or_default());
+    }
+
+    /// The line of a log that holds a secret.
+    pub(crate) fn secret_in(&self, log: &str) -> Option<String> {
+        let mut secrets = self.urls.targets();
+        secrets
+            .extend([SIGNATURE, SECRET_ACCESS_KEY, SESSION_TOKEN, "X-Amz-Signature="].map(ToOwned::to_owned));
+        log.lines().find(|line| secrets.iter().any(|secret| line.contains(secret))).map(ToOwned::to_owned)
+    }
+
+    fn others(&self) -> std::sync::MutexGuard<'_, State> {
+        self.others.lock().expect("no test thread panics while it holds this")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let violations = self.urls.take_violations();
+            assert!(violations.is_empty(), "violations: {violations:#?}\n{}", self.lambda.log());
+            self.assert_no_secret_logged();
+        }
+    }
+}
+
+fn environment(cloud: &Account, setting: &Setting) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::from(
+        [
+            ("AWS_ACCESS_KEY_ID", cloud.access_key_id().as_str()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+            ("AWS_SESSION_TOKEN", SESSION_TOKEN),
+            ("AWS_REGION", REGION),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_ENDPOINT_URL", cloud.url.as_str()),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/TowerForge"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_LAMBDA_LOG_LEVEL", setting.log_level),
+            ("RUST_BACKTRACE", "1"),
+            ("TOWER_FORGE_LOCAL", "1"),
+            ("TOWER_FORGE_TIME_SCALE", setting.scale.to_string().as_str()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    let rights = rights::environment(&cloud.id, &Rights::of(setting, &cloud.id));
+    environment.extend(rights.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    environment.extend(setting.environment.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    environment
+}
