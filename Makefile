@@ -1,0 +1,110 @@
+# Everything that is done with this project. Rust, Python 3.11 or newer and make are all that is assumed to be there:
+# the rest is installed by the targets themselves into .venv and .tools, which git ignores.
+
+PYTHON ?= python3
+# The processor that `build` and `deploy` build for, named as the template names it. cargo-lambda adds Rust's target for
+# it, if rustup is there.
+ARCH ?= arm64
+# More of the template's parameters for `deploy`, as Name=Value.
+PARAMETERS ?=
+# What `plan` and `invoke` play.
+EVENT ?= events/create-spot.json
+
+# Tools that start others find ours first: SAM calls cargo-lambda, which calls Zig.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+export TOWER_FORGE_PYTHON := $(CURDIR)/.venv/bin/python
+export SAM_CLI_TELEMETRY := 0
+
+target := $(or $(CARGO_TARGET_DIR),target)
+# Installed is what the requirements say now: the name of each stamp holds their checksum.
+venv := .venv/installed-$(shell cat tests/requirements.txt tests/constraints.txt | cksum | cut -d ' ' -f 1)
+tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constraints-tools.txt | cksum | cut -d ' ' -f 1)
+
+python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
+
+.PHONY: help demo test check fmt fmt-check lint deny build deploy sam bench soak fuzz plan invoke cloud-stop tools venv clean
+
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(venv) $(tools) binary ## Create and delete a forge on a local AWS, and watch. No account needed.
+	@.venv/bin/python tests/demo demo $(target)/debug/tower-forge
+
+test: ## Run all tests, build what is shipped, and try it.
+	@$(PYTHON) tests/suite.py
+
+check: fmt-check lint deny ## Check formatting, lints, licences and the sources of dependencies.
+
+fmt: ## Format the code.
+	cargo fmt
+
+fmt-check:
+	cargo fmt --check
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny: $(tools)
+	.tools/bin/cargo-deny --locked check bans licenses sources
+
+plan: $(venv) $(tools) binary ## Show what EVENT would change, and change nothing. AWS=1: in your own account.
+	@.venv/bin/python tests/demo plan $(if $(AWS),--aws) $(target)/debug/tower-forge $(EVENT)
+
+invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that events build on each other.
+	@.venv/bin/python tests/demo invoke $(target)/debug/tower-forge $(EVENT)
+
+cloud-stop: $(venv) ## Stop the local AWS that `invoke` left running.
+	@.venv/bin/python tests/demo cloud-stop
+
+bench: $(venv) sam ## Measure what is shipped: time against the critical path, calls, size, start, memory.
+	@.venv/bin/python tests/demo bench .aws-sam/build/$(shipped)/bootstrap
+
+soak: $(venv) ## Run the long tests too: every fault at every call.
+	TOWER_FORGE_SOAK=1 cargo test --locked --test it
+
+fuzz: ## Throw many more random events at the envelope and the properties than `test` does.
+	PROPTEST_CASES=$(or $(CASES),100000) cargo test --locked --lib
+
+build: $(tools) ## Build the function for Lambda (ARCH=arm64 or x86_64).
+	sam build --no-cached --parameter-overrides Architecture=$(ARCH)
+
+deploy: build ## Deploy the function to your AWS account; asks before it changes anything.
+	sam deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+
+clean: ## Remove all that was built or installed here.
+	-@test -x .venv/bin/python && .venv/bin/python tests/demo cloud-stop
+	rm -rf .venv .tools .aws-sam
+	cargo clean
+
+# The function's logical ID in the template.
+shipped := TowerForgeFunction
+
+# The one release build of the tests, for the machine that they run on.
+sam: $(tools)
+	sam build --no-cached --parameter-overrides Architecture=x86_64
+
+# With the tests, although only the binary is wanted: they turn on features of shared dependencies, and without them
+# `make test` would build the whole SDK a second time.
+binary:
+	@cargo build --locked --bins --tests
+
+venv: $(venv)
+
+tools: $(tools)
+
+$(venv):
+	@$(python-check)
+	@echo 'installing the local cloud into .venv …'
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(tools):
+	@$(python-check)
+	@echo 'installing the tools into .tools …'
+	@rm -rf .tools
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-tools.txt
+	@touch $@

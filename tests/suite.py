@@ -1,0 +1,86 @@
+"""What `make test` runs: every part in turn, then one summary with the time that each took.
+
+A part that fails does not keep the others from running, so that one run tells all. Only the standard library is
+imported here: this installs what the rest needs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+RIGHTS = TARGET / "tmp" / "rights"
+SHIPPED = ROOT / ".aws-sam" / "build" / "TowerForgeFunction" / "bootstrap"
+
+Command = list[str | Path]
+
+
+def templates() -> list[Path]:
+    """The template that deploys the function, and the stacks that use it."""
+    return [ROOT / "template.yaml", *sorted((ROOT / "examples").glob("*.yaml"))]
+
+
+def parts() -> Iterator[tuple[str, list[Command]]]:
+    """Each part's name, and the commands that it runs one after the other."""
+    yield "the local cloud's packages", [["make", "--no-print-directory", "venv"]]
+    yield "tools", [["make", "--no-print-directory", "tools"]]
+    # Each in a process of its own: modules of different folders may have the same name.
+    for folder in ("cloud", "policies", "demo", "examples", "nextflow", "user_data"):
+        yield f"tests/{folder} (pytest)", [[PYTHON, "-m", "pytest", "-q", f"tests/{folder}"]]
+    shutil.rmtree(RIGHTS, ignore_errors=True)
+    yield "the function (cargo test)", [["cargo", "test", "--locked"]]
+    yield "the function's rights, as used", [[PYTHON, "tests/policies/usage.py", RIGHTS]]
+    yield "templates (cfn-lint, sam validate)", [
+        [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],
+        *(["sam", "validate", "--lint", "--template", path] for path in templates()),
+    ]
+    yield "what is shipped (sam build)", [["make", "--no-print-directory", "sam"]]
+    yield "the shipped binary", [[PYTHON, "tests/demo", "binary", SHIPPED]]
+
+
+def run(command: Command) -> bool:
+    """Runs a command in the project's folder; False if it failed."""
+    words = [str(word) for word in command]
+    print(f"$ {' '.join(os.path.relpath(w, ROOT) if w.startswith(str(ROOT)) else w for w in words)}", flush=True)
+    try:
+        return subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+    except OSError as error:
+        print(error)
+        return False
+
+
+def main() -> int:
+    """Runs all parts; the exit status is 0 if every one passed."""
+    started = time.monotonic()
+    results: list[tuple[str, bool, float]] = []
+    for name, commands in parts():
+        print(f"\n── {name}", flush=True)
+        begun = time.monotonic()
+        # All commands of a part, also after one has failed.
+        passed = all([run(command) for command in commands])
+        results.append((name, passed, time.monotonic() - begun))
+
+    print("\n── summary")
+    for name, passed, seconds in results:
+        print(f"{'passed' if passed else 'FAILED'}  {minutes(seconds)}  {name}")
+    print(f"        {minutes(time.monotonic() - started)}  altogether")
+    failed = sum(1 for _, passed, _ in results if not passed)
+    print(f"parts: {len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def minutes(seconds: float) -> str:
+    """`12 min 05 s`, always as wide."""
+    return f"{int(seconds) // 60:3d} min {int(seconds) % 60:02d} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
