@@ -38,7 +38,7 @@ def main() -> None:
 
     services.install()
     cloud = server.serve(arguments.host, arguments.port)
-    wire.warm(["batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda"])
+    wire.warm(["batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda", "dynamodb"])
     if not arguments.keep:
         threading.Thread(target=_end_with_stdin, args=(cloud,), daemon=True).start()
     print(json.dumps({"url": f"http://{arguments.host}:{cloud.port}", "pid": os.getpid()}), flush=True)

@@ -326,6 +326,14 @@ def _lambda(operation: str, params: Params, world: World) -> Iterator[Ask]:
     yield Ask(action, arn)
 
 
+def _dynamodb(operation: str, params: Params, world: World) -> Iterator[Ask]:
+    action, named = f"dynamodb:{operation}", params.get("TableName")
+    if not named:
+        yield Ask(action)
+    else:
+        yield Ask(action, named if named.startswith("arn:") else world.arn("dynamodb", f"table/{named}"))
+
+
 def _ssm(operation: str, params: Params, world: World) -> Iterator[Ask]:
     names = params.get("Names") or [params[key] for key in ("Name", "Path") if params.get(key)]
     for name in names:
@@ -353,6 +361,7 @@ def _sts(operation: str, params: Params, world: World) -> Iterator[Ask]:
 _SERVICES: dict[str, Callable[[str, Params, World], Iterator[Ask]]] = {
     "batch": _batch,
     "cloudformation": _cloudformation,
+    "dynamodb": _dynamodb,
     "ec2": _ec2,
     "efs": _efs,
     "fsx": _fsx,

@@ -11,6 +11,7 @@
 | `POST /seed`, `POST /drop` | makes things, or deletes them, behind everybody's back (`seed`) |
 | `POST /jobs`, `DELETE /jobs/{id}` | starts a job on a queue, ends it (`jobs`) |
 | `PUT /stacks` | what CloudFormation says of stacks (`cloudformation`) |
+| `GET /items`, `GET /items/{id}` | what is in the DynamoDB table (`dynamodb`, which also says how to lose or alter it) |
 | `GET`, `DELETE /invocations` | the functions invoked; DELETE takes them (`lambda_`) |
 | `POST /reset` | empties the account |
 """
@@ -124,6 +125,7 @@ _ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "jobs"): _locked("jobs", "start", "body"),
     ("DELETE", "jobs"): _locked("jobs", "end", "id"),
     ("PUT", "stacks"): _locked("cloudformation", "put_stacks", "body"),
+    ("GET", "items"): _locked("dynamodb", "items", "id"),
     ("GET", "invocations"): _locked("lambda_", "invocations"),
     ("DELETE", "invocations"): _locked("lambda_", "take"),
 }

@@ -18,6 +18,8 @@ THROTTLES = {
     None: ("ThrottlingException", "Rate exceeded", 400),
     "batch": ("TooManyRequestsException", "Too Many Requests", 429),
     "cloudformation": ("Throttling", "Rate exceeded", 400),
+    # A table on demand; a key that is asked for too often may be ProvisionedThroughputExceededException: see `code`.
+    "dynamodb": ("ThrottlingException", "Throughput exceeds the current capacity of your table or index.", 400),
     "ec2": ("RequestLimitExceeded", "Request limit exceeded.", 503),
     "efs": ("ThrottlingException", "Rate exceeded", 429),
     "iam": ("Throttling", "Rate exceeded", 400),
@@ -49,14 +51,16 @@ DENIALS = {
 }
 
 
-def throttle(service: str) -> tuple[str, str, int]:
+def throttle(service: str, code: str | None = None) -> tuple[str, str, int]:
     """The answer of a service that is asked too often."""
-    return THROTTLES.get(service, THROTTLES[None])
+    usual, message, status = THROTTLES.get(service, THROTTLES[None])
+    return code or usual, message, status
 
 
-def failure(service: str) -> tuple[str, str, int]:
+def failure(service: str, code: str | None = None) -> tuple[str, str, int]:
     """The answer of a service that has failed."""
-    return FAILURES.get(service, FAILURES[None])
+    usual, message, status = FAILURES.get(service, FAILURES[None])
+    return code or usual, message, status
 
 
 def denial(service: str, principal: str, action: str, resource: str, why: str) -> tuple[str, str, int]:
@@ -71,7 +75,10 @@ def denial(service: str, principal: str, action: str, resource: str, why: str) -
 
 @dataclass
 class Rule:
-    """Which calls a fault meets, and which of them it befalls."""
+    """Which calls a fault meets, and which of them it befalls.
+
+    `code` is another code than the usual one, for services that have several for throttling or failure.
+    """
 
     do: str
     service: str | None = None
@@ -83,6 +90,7 @@ class Rule:
     times: int | None = 1
     pid: int | None = None
     seconds: float = 0
+    code: str | None = None
     matched: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import batch
 import batch_world
+import dynamodb
 import ec2
 import efs_world
 import fsx
@@ -254,6 +255,8 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "fsx_failure": _fsx_failure,
     "log_group": _log_group,
     "bucket": _bucket,
+    "table": dynamodb.seed_table,
+    "item": dynamodb.seed_item,
 }
 
 
@@ -317,6 +320,8 @@ _DROPPERS: dict[str, Callable[[str, str, str], None]] = {
     "efs": _drop_efs,
     "fsx": _drop_fsx,
     "log_group": _drop_log_group,
+    "table": dynamodb.drop_table,
+    "item": dynamodb.drop_item,
 }
 
 

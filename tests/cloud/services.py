@@ -10,7 +10,9 @@ from moto.core.base_backend import BackendDict
 
 import locks
 
-NAMES = ("batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda_", "jobs", "seed", "snapshot")
+NAMES = (
+    "batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda_", "dynamodb", "jobs", "seed", "snapshot",
+)  # fmt: skip
 
 
 def modules() -> list[ModuleType]:

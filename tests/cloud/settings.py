@@ -71,6 +71,7 @@ LATENCY: dict[str, Range] = {}
 REALISTIC_LATENCY: dict[str, Range] = {
     "batch": 0.1,
     "cloudformation": 0.2,
+    "dynamodb": 0.01,
     "ec2": 0.2,
     "efs": 0.1,
     "fsx": 0.2,

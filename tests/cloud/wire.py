@@ -53,6 +53,9 @@ class Call:
     @property
     def names(self) -> list[str]:
         """Names, ARNs and identifiers among the parameters, nested ones included."""
+        if self.service == "dynamodb":  # an item is named by its key, and #name names an attribute
+            keys = [each for value in self.params.get("Key", {}).values() for each in value.values()]
+            return [self.params[each] for each in ("TableName",) if each in self.params] + list(map(str, keys))
         return list(dict.fromkeys(_names(self.params)))
 
     @property
@@ -135,7 +138,9 @@ def error(call: Call, code: str, message: str, status: int, fields: Mapping[str,
     if body.startswith("<"):
         content_type, body = "text/xml", f'<?xml version="1.0" encoding="UTF-8"?>{body}'
     else:
-        content_type = "application/x-amz-json-1.1" if call.protocol == "json" else "application/json"
+        content_type = "application/json"
+        if call.protocol == "json":
+            content_type = f"application/x-amz-json-{_service(call.service)[0].metadata['jsonVersion']}"
     headers = [("Content-Type", content_type), ("x-amzn-RequestId", request_id)]
     if content_type != "text/xml":
         headers.append(("x-amzn-ErrorType", code))

@@ -15,6 +15,7 @@ SAMPLE: Values = {
     "Region": "eu-west-1",
     "Account": "123456789012",
     "Prefix": "TowerForge",
+    "Table": "tower-forge-ClaimTable-1A2B3C4D5E6F7",
     "ForgeId": "2CeQImw0JjWrMM0tRDGRZ7",
     "JobLogGroup": "/aws/batch/job",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000",

@@ -19,6 +19,7 @@ PSEUDO = {
     "Region": "AWS::Region",
     "Account": "AWS::AccountId",
     "Prefix": "NamePrefix",
+    "Table": "ClaimTable",
 }
 
 # Lists that the deployer gives. CloudFormation cannot append to a list, but it can split a text.

@@ -105,6 +105,7 @@ def test_the_roles_of_the_table_hold_every_document_of_the_function() -> None:
         ("InstanceRole", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"),
         ("InstanceRole", "ssm:GetParameter", "*"),
         ("InstanceRole", "lambda:InvokeFunction", "*"),
+        ("InstanceRole", "dynamodb:UpdateItem", "*"),
         ("ExecutionRole", "ec2:RunInstances", "*"),
         ("ServiceRole", "iam:PassRole", "arn:aws:iam::123456789012:role/Admin"),
         ("ServiceRole", "iam:AttachRolePolicy", "*"),
@@ -125,7 +126,8 @@ def test_the_function_writes_only_what_bears_its_prefix_or_its_tags() -> None:
     for statement in FORGE:
         reads = all(action.split(":")[1].startswith(("Describe", "List", "Get")) for action in documents.listed(statement["Action"]))
         resources = " ".join(documents.listed(statement["Resource"]))
-        named = "TowerForge" in resources or "/tower-forge/" in resources or "aws-service-role" in resources
+        table = documents.SAMPLE["Table"]
+        named = "TowerForge" in resources or resources.endswith(f":table/{table}") or "/tower-forge/" in resources or "aws-service-role" in resources
         tagged = "towerforge:forge-id" in str(statement.get("Condition")) or "CreateAction" in str(statement.get("Condition"))
         through = statement.get("Condition") == {"Bool": {"aws:ViaAWSService": "true"}}
         assert reads or named or tagged or through, statement["Sid"]
@@ -154,7 +156,7 @@ def test_roles_are_passed_one_kind_at_a_time() -> None:
 
 
 def test_no_role_of_a_forge_can_tag_a_queue() -> None:
-    """The tags of a queue decide whose it is, and which operation may go on."""
+    """The tags of a queue decide whose it is."""
     for name in ("nextflow-policy.json", "launch-policy.json", "boundary.json"):
         for statement in documents.load(name)["Statement"]:
             if "batch:TagResource" in documents.listed(statement["Action"]):

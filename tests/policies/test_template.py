@@ -38,7 +38,7 @@ DEPLOYMENTS: dict[str, tuple[dict[str, str], documents.Values]] = {
     ),
 }
 
-DEFAULTS: documents.Values = {"AllowedPolicy": [], "AllowedRole": [], "AllowedBucket": ["*"], "Boundary": ["<Boundary>"]}
+DEFAULTS: documents.Values = {"AllowedPolicy": [], "AllowedRole": [], "AllowedBucket": ["*"], "Boundary": ["<Boundary>"], "Table": "<ClaimTable>"}
 
 
 def lists(part: object) -> object:
@@ -77,7 +77,9 @@ def test_a_feature_that_is_not_wanted_leaves_its_statements_out(parameter: str, 
     without = held(Template(TEXT, **{parameter: "false"}))["forge-policy.json"]["Statement"]
     assert without == [statement for statement in everything if not statement["Sid"].startswith(start)]
     assert len(without) < len(everything)
-    assert not [action for statement in without for action in documents.listed(statement["Action"]) if action.startswith(services)]
+    # It may still look, so that a Delete finds what was made before the feature was turned off.
+    actions = [action for statement in without for action in documents.listed(statement["Action"])]
+    assert all(":Describe" in action for action in actions if action.startswith(services))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,24 @@ def test_the_function_is_told_what_the_policy_allows() -> None:
     assert variables["TOWER_FORGE_ALLOWED_POLICIES"].split(",") == values["AllowedPolicy"]
     assert variables["TOWER_FORGE_ALLOWED_ROLES"].split(",") == values["AllowedRole"]
     assert variables["TOWER_FORGE_RETIRE_AFTER"] == "3600"
+
+
+def test_both_functions_are_told_the_table_and_may_read_and_write_it() -> None:
+    template = Template(TEXT)
+    for function, name in (("TowerForgeFunction", "forge-policy.json"), ("DeadLetterFunction", "dead-letter-policy.json")):
+        assert template.properties(function)["Environment"]["Variables"]["TOWER_FORGE_TABLE"] == "<ClaimTable>"
+        rights = [statement for statement in held(template)[name]["Statement"] if "dynamodb:" in str(statement["Action"])]
+        assert [statement["Action"] for statement in rights] == [["dynamodb:GetItem", "dynamodb:UpdateItem"]]
+        assert rights[0]["Resource"].endswith(":table/<ClaimTable>")
+
+
+def test_the_table_is_what_the_function_counts_on() -> None:
+    table, properties = Template(TEXT).body["Resources"]["ClaimTable"], Template(TEXT).properties("ClaimTable")
+    assert properties["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert properties["AttributeDefinitions"] == [{"AttributeName": "id", "AttributeType": "S"}]
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert not {"TableName", "DeletionProtectionEnabled"} & set(properties), "it can be replaced, and goes with the stack"
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Delete"
 
 
 def test_the_functions_have_no_rights_over_their_own_roles() -> None:
