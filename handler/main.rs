@@ -1,19 +1,33 @@
-//! The Lambda function: clients once per cold start, then one event after the other.
+//! The Lambda function `Custom::TowerForge`: clients once per cold start, then one event after the other.
+//!
+//! Everything that decides is in `tower-forge-core`; here are the adapters to AWS, and the edge to Lambda.
 
+mod aws;
+mod invocation;
+mod settings;
+
+use crate::aws::clients::Clients;
+use crate::invocation::{Function, Invocation};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use tower_forge::aws::Aws;
-use tower_forge::function::{Function, Invocation};
-use tower_forge::settings::Settings;
+use tower_forge_edge::clock::HostClock;
+use tower_forge_edge::environment::Environment;
+use tower_forge_edge::logging;
+use tower_forge_edge::table::ClaimTable;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    tower_forge::logging::start();
-    let settings = Settings::from_env();
-    let aws = Aws::from_env(settings.pace).await;
-    // An answer goes where CloudFormation says and nowhere else.
+    logging::start();
+    let environment = Environment::read();
+    let clock = HostClock::start(environment.scale);
+    let config = Clients::configuration().await;
+    let clients = Clients::new(&config, &clock, &environment.timing());
+    // A response goes where CloudFormation says and nowhere else.
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let function = Function { aws, http, settings };
+    let credentials = config.credentials_provider().ok_or("no credentials in the environment")?;
+    let table = ClaimTable::new(http.clone(), credentials, clients.region.clone(), environment.table.clone());
+    let deployment = settings::deployment(&environment, clients.region.clone());
+    let function = Function { clients, table, http, clock, environment, deployment };
     let function = &function;
     // The event is taken as plain JSON: one that does not fit a type would never reach us, and nobody would answer.
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {

@@ -36,7 +36,8 @@ def parts() -> Iterator[tuple[str, list[Command]]]:
     for folder in ("cloud", "policies", "demo", "examples", "nextflow", "user_data"):
         yield f"tests/{folder} (pytest)", [[PYTHON, "-m", "pytest", "-q", f"tests/{folder}"]]
     shutil.rmtree(RIGHTS, ignore_errors=True)
-    yield "the function (cargo test)", [["cargo", "test", "--locked"]]
+    # The binaries of all packages first: the integration tests start the dead letter too.
+    yield "the function (cargo test)", [["cargo", "build", "--locked", "--bins", "--tests"], ["cargo", "test", "--locked"]]
     yield "the function's rights, as used", [[PYTHON, "tests/policies/usage.py", RIGHTS]]
     yield "templates (cfn-lint, sam validate)", [
         [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],

@@ -2,96 +2,71 @@
 
 use crate::desired::Context;
 use crate::inventory::Inventory;
-use crate::name::{Line, RoleKind};
+use crate::name::{Pool, RoleKind};
 use crate::nextflow::{NextflowConfig, nextflow_config};
 use crate::properties::{Properties, WorkDir};
-use crate::resource::{Kind, Live};
-use crate::resources::batch::name_of;
+use crate::resource::Resource as _;
+use crate::resources::compute_environment::ComputeEnvironment;
+use crate::resources::efs::Efs;
+use crate::resources::fsx::Fsx;
+use crate::resources::job_queue::JobQueue;
+use crate::resources::launch_template::LaunchTemplate;
+use crate::resources::name_of;
+use crate::resources::role::Role;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// The attributes, in the order of the documentation.
-pub const NAMES: [&str; 21] = [
-    "ForgeId",
-    "Region",
-    "HeadQueue",
-    "HeadQueueArn",
-    "ComputeQueue",
-    "ComputeQueueArn",
-    "HeadComputeEnvironmentArn",
-    "ComputeComputeEnvironmentArn",
-    "ServiceRoleArn",
-    "InstanceRoleArn",
-    "InstanceProfileArn",
-    "ExecutionRoleArn",
-    "FleetRoleArn",
-    "HeadJobRoleArn",
-    "LaunchTemplateId",
-    "EfsId",
-    "FsxId",
-    "FsxDnsName",
-    "DragenQueue",
-    "LogGroup",
-    "NextflowConfig",
-];
-
-/// The attributes of a forge that stands.
-pub fn attributes(cx: &Context, properties: &Properties, there: &Inventory) -> Map<String, Value> {
+/// The attributes of a forge, in the order of the documentation.
+pub fn attributes(cx: &Context, properties: &Properties, inventory: &Inventory) -> Map<String, Value> {
     let names = &cx.names;
-    let serving = |line: Line| {
-        let queue = there.get(Kind::JobQueue, &names.queue(line))?.queue()?;
+    let serving = |pool: Pool| {
+        let (_, queue) = inventory.find::<JobQueue>(&names.queue(pool))?;
         queue.order.first().cloned()
     };
-    let template = serving(Line::Work).and_then(|arn| {
-        let environment = there.get(Kind::ComputeEnvironment, name_of(&arn))?;
-        let template = environment.refs.iter().find(|id| id.kind == Kind::LaunchTemplate)?;
-        match &there.parts.get(template)?.live {
-            Live::LaunchTemplate(live) => Some(live.template_id.clone()),
-            _ => None,
-        }
-    });
-    let name = names.file_system();
-    let efs = match there.get(Kind::Efs, &name).map(|seen| &seen.live) {
-        Some(Live::Efs(live)) if properties.efs_create => Some(live.id.clone()),
-        _ => properties.efs_id.clone(),
-    };
-    let (fsx, fsx_dns) = match there.get(Kind::Fsx, &name).map(|seen| &seen.live) {
-        Some(Live::Fsx(live)) if properties.fsx_size.is_some() => {
-            (Some(live.id.clone()), Some(live.dns_name.clone()))
-        }
-        _ => (None, properties.fsx_name.clone()),
-    };
+    let template = serving(Pool::Work).and_then(|arn| template_of(inventory, name_of(&arn)));
+    let file_system = names.file_system();
+    let made = inventory.find::<Efs>(&file_system).filter(|_| properties.efs_create);
+    let efs = made.map(|(_, efs)| efs.id.clone()).or_else(|| properties.efs_id.clone());
+    let made = inventory.find::<Fsx>(&file_system).filter(|_| properties.fsx_size.is_some());
+    let fsx_id = made.map(|(_, fsx)| fsx.id.clone());
+    let fsx_dns_name = made.map(|(_, fsx)| fsx.dns_name.clone()).or_else(|| properties.fsx_name.clone());
     let execution = properties.execution_role.clone().unwrap_or_else(|| cx.role_arn(RoleKind::Execution));
     let head_role = properties
         .head_job_role
         .clone()
         .or_else(|| properties.fargate_head_enabled.then(|| cx.role_arn(RoleKind::Fargate)));
-    let fleet = there.get(Kind::Role, &names.role(RoleKind::Fleet)).map(|_| cx.role_arn(RoleKind::Fleet));
-    let values = [
-        Some(names.id().to_string()),
-        Some(cx.region.clone()),
-        Some(names.queue(Line::Head)),
-        Some(cx.queue_arn(Line::Head)),
-        Some(names.queue(Line::Work)),
-        Some(cx.queue_arn(Line::Work)),
-        serving(Line::Head),
-        serving(Line::Work),
-        Some(cx.role_arn(RoleKind::Service)),
-        Some(cx.role_arn(RoleKind::Instance)),
-        Some(cx.instance_profile_arn()),
-        Some(execution.clone()),
-        fleet,
-        head_role,
-        template,
-        efs,
-        fsx,
-        fsx_dns,
-        properties.dragen_enabled.then(|| names.queue(Line::Dragen)),
-        Some(names.log_group()),
-        Some(nextflow_config(&config(cx, properties, execution))),
+    let fleet = inventory.find::<Role>(&names.role(RoleKind::Fleet)).map(|_| cx.role_arn(RoleKind::Fleet));
+    let values: [(&str, Option<String>); 21] = [
+        ("ForgeId", names.id().to_string().into()),
+        ("Region", cx.region.clone().into()),
+        ("HeadQueue", names.queue(Pool::Head).into()),
+        ("HeadQueueArn", cx.queue_arn(Pool::Head).into()),
+        ("ComputeQueue", names.queue(Pool::Work).into()),
+        ("ComputeQueueArn", cx.queue_arn(Pool::Work).into()),
+        ("HeadComputeEnvironmentArn", serving(Pool::Head)),
+        ("ComputeComputeEnvironmentArn", serving(Pool::Work)),
+        ("ServiceRoleArn", cx.role_arn(RoleKind::Service).into()),
+        ("InstanceRoleArn", cx.role_arn(RoleKind::Instance).into()),
+        ("InstanceProfileArn", cx.instance_profile_arn().into()),
+        ("ExecutionRoleArn", execution.clone().into()),
+        ("FleetRoleArn", fleet),
+        ("HeadJobRoleArn", head_role),
+        ("LaunchTemplateId", template),
+        ("EfsId", efs),
+        ("FsxId", fsx_id),
+        ("FsxDnsName", fsx_dns_name),
+        ("DragenQueue", properties.dragen_enabled.then(|| names.queue(Pool::Dragen))),
+        ("LogGroup", names.log_group().into()),
+        ("NextflowConfig", nextflow_config(&config(cx, properties, execution)).into()),
     ];
-    let values = values.into_iter().map(|value| Value::String(value.unwrap_or_default()));
-    NAMES.iter().map(ToString::to_string).zip(values).collect()
+    values.into_iter().map(|(name, value)| (name.to_owned(), value.unwrap_or_default().into())).collect()
+}
+
+/// The ID of the launch template of an environment.
+fn template_of(inventory: &Inventory, environment: &str) -> Option<String> {
+    let (environment, _) = inventory.find::<ComputeEnvironment>(environment)?;
+    let template = environment.refs.iter().find(|id| id.kind == LaunchTemplate::KIND)?;
+    Some(inventory.find::<LaunchTemplate>(&template.name)?.1.template_id.clone())
 }
 
 fn config(cx: &Context, properties: &Properties, execution: String) -> NextflowConfig {
@@ -102,8 +77,8 @@ fn config(cx: &Context, properties: &Properties, execution: String) -> NextflowC
     volumes.retain(|volume| seen.insert(volume.clone()));
     NextflowConfig {
         region: cx.region.clone(),
-        compute_queue: cx.names.queue(Line::Work),
-        dragen_queue: properties.dragen_enabled.then(|| cx.names.queue(Line::Dragen)),
+        compute_queue: cx.names.queue(Pool::Work),
+        dragen_queue: properties.dragen_enabled.then(|| cx.names.queue(Pool::Dragen)),
         work_dir: match &properties.work_dir {
             WorkDir::S3 { .. } => properties.work_dir.to_string(),
             WorkDir::Path(path) => path.clone(),

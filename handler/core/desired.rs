@@ -1,16 +1,21 @@
-//! PURE. What should exist: from the properties, and from what is learnt late, to the parts of a forge.
+//! PURE. The desired state: from the properties, and from what is learnt late, to the resources of a forge.
 //!
-//! This file is the graph. Each part is declared once, after what it needs, so the order of declaration is an
-//! order in which the parts can be made, and a cycle cannot be written.
+//! This file is the graph. Only [`Forge::declare`] returns a dependency handle, so the order of declaration is a
+//! topological order and a cycle cannot be written.
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
-use crate::name::{COMPLETED_TAG, Line, Names, RELEASED_TAG, RETIRING_TAG, RoleKind};
-use crate::network::Surroundings;
-use crate::plan::Owner;
+use crate::name::{COMPLETED_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKind};
+use crate::network::Network;
+use crate::owner::Owner;
 use crate::properties::Properties;
-use crate::resource::{Kind, Part, PartId, Phase, Seen, Spec, Tags};
-use crate::resources::{compute_environment, instance_profile, job_queue, log_group};
+use crate::registry::{Desired, Existing, Registered};
+use crate::resource::{Kind, Phase, ResourceId, Tags};
+use crate::resources::compute_environment::ComputeEnvironment;
+use crate::resources::instance_profile::{self, InstanceProfile};
+use crate::resources::job_queue::JobQueue;
+use crate::resources::log_group::{self, LogGroup};
+use crate::resources::role::Role;
 use std::collections::BTreeSet;
 
 mod environments;
@@ -21,12 +26,12 @@ mod storage;
 
 pub use generation::LATER;
 
-/// What a forge is made for and of, apart from its properties.
+/// What a forge consists of apart from its properties.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Its names.
     pub names: Names,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
     /// `aws`, `aws-cn` …
     pub partition: String,
@@ -69,78 +74,88 @@ impl Context {
     }
 
     /// The ARN of a job queue.
-    pub fn queue_arn(&self, line: Line) -> String {
-        self.arn("batch", &format!("job-queue/{}", self.names.queue(line)))
+    pub fn queue_arn(&self, pool: Pool) -> String {
+        self.arn("batch", &format!("job-queue/{}", self.names.queue(pool)))
     }
 
-    /// The tags of every part: the user's, and ours by which the part is known.
+    /// The tags of every resource: the user's, and ours by which the resource is known.
     pub fn tags(&self, properties: &Properties) -> Tags {
         properties.tags.clone().into_iter().chain(self.owner.tags()).collect()
     }
 }
 
-/// The parts declared so far.
+/// The resources declared so far.
 struct Forge<'a> {
     cx: &'a Context,
     properties: &'a Properties,
-    there: &'a Inventory,
-    parts: Vec<Part>,
+    inventory: &'a Inventory,
+    resources: Vec<Desired>,
 }
 
-/// A part that has been declared; only [`Forge::declare`] makes one.
+/// A resource that has been declared; only [`Forge::declare`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Need(PartId);
+struct Declared(ResourceId);
 
 impl Forge<'_> {
-    fn declare(&mut self, kind: Kind, name: impl Into<String>, spec: Spec, needs: &[Need]) -> Need {
-        let id = PartId::new(kind, name);
-        let mut untags = self.cx.dropped_tags.clone();
-        untags.extend([RETIRING_TAG.to_owned(), RELEASED_TAG.to_owned()]);
-        let tags = self.cx.tags(self.properties);
-        let needs = needs.iter().map(|Need(id)| id.clone()).collect();
-        self.parts.push(Part { id: id.clone(), spec, tags, untags, needs });
-        Need(id)
+    fn declare<R: Registered>(
+        &mut self,
+        name: impl Into<String>,
+        spec: R::Spec,
+        after: &[Declared],
+    ) -> Declared {
+        let id = ResourceId::new(R::KIND, name);
+        let mut remove_tags = self.cx.dropped_tags.clone();
+        remove_tags.extend([RETIRING_TAG.to_owned(), RELEASED_TAG.to_owned()]);
+        self.resources.push(Desired {
+            id: id.clone(),
+            spec: Some(R::spec(spec)),
+            tags: self.cx.tags(self.properties),
+            remove_tags,
+            after: after.iter().map(|Declared(id)| id.clone()).collect(),
+            is_draining: false,
+        });
+        Declared(id)
     }
 
-    /// Declares a part of an older make: only its tags change, which say since when it retires, and whose it is
-    /// if it was adopted.
-    fn retire(&mut self, seen: &Seen, spec: Spec, needs: Vec<PartId>) {
-        let since = seen.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
+    /// Declares a resource of an older make: its tags say since when it retires, and whose it is if it was adopted.
+    fn retire(&mut self, existing: &Existing, spec: Option<crate::registry::Spec>, after: Vec<ResourceId>) {
+        let since = existing.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
         let mut tags = self.cx.owner.tags();
         tags.insert(RETIRING_TAG.to_owned(), since.clone());
-        let untags = BTreeSet::from([RELEASED_TAG.to_owned()]);
-        self.parts.push(Part { id: seen.id.clone(), spec, tags, untags, needs });
+        let remove_tags = BTreeSet::from([RELEASED_TAG.to_owned()]);
+        let id = existing.id.clone();
+        self.resources.push(Desired { id, spec, tags, remove_tags, after, is_draining: true });
     }
 
-    fn role(&mut self, kind: RoleKind) -> Need {
+    fn role(&mut self, kind: RoleKind) -> Declared {
         let spec = roles::spec(self.cx, self.properties, kind);
-        self.declare(Kind::Role, self.cx.names.role(kind), Spec::Role(spec), &[])
+        self.declare::<Role>(self.cx.names.role(kind), spec, &[])
     }
 }
 
-/// The parts of a forge, in an order in which they can be made.
+/// The resources of a forge, in an order in which they can be made.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] if what is there does not allow the change, and [`Error::Invalid`] if the surroundings do
+/// [`Error::Refused`] if what has been observed does not allow the change, and [`Error::Invalid`] if the network does
 /// not; nothing has been changed then.
 pub fn desired(
     cx: &Context,
     properties: &Properties,
-    surroundings: &Result<Surroundings>,
-    there: &Inventory,
-) -> Result<Vec<Part>> {
-    let mut forge = Forge { cx, properties, there, parts: Vec::new() };
-    let mut around = Around { surroundings, used: None };
+    network: &Result<Network>,
+    inventory: &Inventory,
+) -> Result<Vec<Desired>> {
+    let mut forge = Forge { cx, properties, inventory, resources: Vec::new() };
+    let mut network = LazyNetwork { network, used: None };
 
     let service = forge.role(RoleKind::Service);
     let instance = forge.role(RoleKind::Instance);
     let role = cx.names.role(RoleKind::Instance);
-    let profile = Spec::InstanceProfile(instance_profile::Spec { role });
-    let profile = forge.declare(Kind::InstanceProfile, cx.names.instance_profile(), profile, &[instance]);
+    let profile = instance_profile::Spec { role };
+    let profile = forge.declare::<InstanceProfile>(cx.names.instance_profile(), profile, &[instance]);
     // Once ours has been made it goes only with the forge: jobs of the past may still be started with it.
     if properties.execution_role.is_none()
-        || there.get(Kind::Role, &cx.names.role(RoleKind::Execution)).is_some()
+        || inventory.find::<Role>(&cx.names.role(RoleKind::Execution)).is_some()
     {
         forge.role(RoleKind::Execution);
     }
@@ -148,102 +163,106 @@ pub fn desired(
     if properties.fargate_head_enabled {
         forge.role(RoleKind::Fargate);
     }
-    let retention_days = properties.log_retention_days;
-    forge.declare(
-        Kind::LogGroup,
-        cx.names.log_group(),
-        Spec::LogGroup(log_group::Spec { retention_days }),
-        &[],
-    );
-    storage::declare(&mut forge, &mut around)?;
+    let log_group = log_group::Spec { retention_days: properties.log_retention_days };
+    forge.declare::<LogGroup>(cx.names.log_group(), log_group, &[]);
+    storage::declare(&mut forge, &mut network)?;
 
     let ids = storage::ids(&forge);
-    let template = environments::template(&mut forge, &around, &ids)?;
-    let mut needs = vec![service, profile, template];
-    needs.extend(fleet);
-    let lines = environments::declare(&mut forge, &mut around, &ids, &needs);
-    queues::declare(&mut forge, &lines)?;
+    let template = environments::template(&mut forge, &network, &ids)?;
+    let mut after = vec![service, profile, template];
+    after.extend(fleet);
+    let pools = environments::declare(&mut forge, &mut network, &ids, &after);
+    queues::declare(&mut forge, &pools)?;
 
-    match around.used {
+    match network.used {
         Some(err) => Err(err),
-        None => Ok(forge.parts),
+        None => Ok(forge.resources),
     }
 }
 
-/// The surroundings, which matter only if something must be made in them: a rollback or a change in place must
-/// not fail because a subnet has gone.
-struct Around<'a> {
-    surroundings: &'a Result<Surroundings>,
+/// The network, which matters only if something must be made in it: a rollback or a change in place must not fail
+/// because a subnet has gone.
+struct LazyNetwork<'a> {
+    network: &'a Result<Network>,
     used: Option<Error>,
 }
 
-impl Around<'_> {
-    /// The surroundings, for a part that may have to be made.
-    fn get(&mut self, forge: &Forge<'_>, kind: Kind, name: &str) -> Surroundings {
-        match self.surroundings {
-            Ok(surroundings) => surroundings.clone(),
+impl LazyNetwork<'_> {
+    /// The network, for a resource that may have to be made.
+    fn get<R: Registered>(&mut self, forge: &Forge<'_>, name: &str) -> Network {
+        match self.network {
+            Ok(network) => network.clone(),
             Err(err) => {
-                if forge.there.get(kind, name).is_none() {
+                if forge.inventory.find::<R>(name).is_none() {
                     self.used = Some(err.clone());
                 }
-                Surroundings::default()
+                Network::default()
             }
         }
     }
 }
 
-/// What a forge that is being deleted still needs: Batch deletes no environment whose service role is gone, and
-/// such an environment stays INVALID for ever.
-pub fn desired_while_deleting(cx: &Context, there: &Inventory) -> Vec<Part> {
-    let ours = there.of(Kind::ComputeEnvironment).any(|seen| cx.owner.owns(&seen.tags));
-    let role = there.get(Kind::Role, &cx.names.role(RoleKind::Service));
-    let foreign = role.is_some_and(|role| !cx.owner.owns(&role.tags));
+/// What a forge that is being deleted still needs: Batch deletes no environment whose service role is gone, and such
+/// an environment stays INVALID for ever.
+pub fn desired_while_deleting(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
+    let ours = inventory.all::<ComputeEnvironment>().any(|(existing, _)| cx.owner.owns(&existing.tags));
+    let name = cx.names.role(RoleKind::Service);
+    let foreign = inventory.find::<Role>(&name).is_some_and(|(role, _)| !cx.owner.owns(&role.tags));
     if !ours || foreign {
         return Vec::new();
     }
-    vec![Part {
-        id: PartId::new(Kind::Role, cx.names.role(RoleKind::Service)),
-        spec: Spec::Role(roles::service_role_for_deletion(cx)),
+    let role = Desired {
+        id: ResourceId::new(Kind::Role, name),
+        spec: Some(Role::spec(roles::service_role_for_deletion(cx))),
         tags: cx.owner.tags(),
-        untags: BTreeSet::new(),
-        needs: Vec::new(),
-    }]
+        remove_tags: BTreeSet::new(),
+        after: Vec::new(),
+        is_draining: false,
+    };
+    // One that serves is kept by what refers to it.
+    let serves = inventory.get(&role.id).is_some_and(|existing| role.drift(existing).is_empty());
+    if serves { Vec::new() } else { vec![role] }
+}
+
+/// A forge that is left to whoever names its ID: everything as it is, but for the tag that says so. The work queue
+/// comes last, because only a released work queue makes a forge adoptable, all of it or nothing.
+pub fn released(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
+    let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
+    let ours = || inventory.resources.values().filter(|existing| cx.owner.owns(&existing.tags));
+    let others: Vec<ResourceId> =
+        ours().map(|existing| existing.id.clone()).filter(|id| *id != work_queue).collect();
+    let release = |existing: &Existing| {
+        let since = existing.tags.get(RELEASED_TAG).unwrap_or(&cx.since).clone();
+        let after = if existing.id == work_queue { others.clone() } else { Vec::new() };
+        let tags = Tags::from([(RELEASED_TAG.to_owned(), since)]);
+        Desired { tags, after, ..Desired::as_it_is(existing) }
+    };
+    let (last, first): (Vec<&Existing>, Vec<&Existing>) =
+        ours().partition(|existing| existing.id == work_queue);
+    first.into_iter().chain(last).map(release).collect()
 }
 
 /// Whether the forge has been completed once: its work queue says so.
-pub fn is_completed(cx: &Context, there: &Inventory) -> bool {
-    let queue = there.get(Kind::JobQueue, &cx.names.queue(Line::Work));
-    queue.is_some_and(|queue| cx.owner.owns(&queue.tags) && queue.tags.contains_key(COMPLETED_TAG))
+pub fn is_completed(cx: &Context, inventory: &Inventory) -> bool {
+    has_tag(cx, inventory, COMPLETED_TAG)
 }
 
 /// Whether the forge has been let go and not been adopted completely: its work queue, which is adopted last, says so.
-pub fn is_released(cx: &Context, there: &Inventory) -> bool {
-    let queue = there.get(Kind::JobQueue, &cx.names.queue(Line::Work));
-    queue.is_some_and(|queue| cx.owner.owns(&queue.tags) && queue.tags.contains_key(RELEASED_TAG))
+pub fn is_released(cx: &Context, inventory: &Inventory) -> bool {
+    has_tag(cx, inventory, RELEASED_TAG)
 }
 
-/// The spec of a queue as it is.
-pub fn queue_as_it_is(live: &job_queue::Live) -> job_queue::Spec {
-    job_queue::Spec {
-        priority: live.priority,
-        order: live.order.clone(),
-        time_limit: live.time_limits.first().map(|(_, seconds)| *seconds),
-        scheduling_policy: live.scheduling_policy.clone(),
-    }
-}
-
-/// Whether nothing runs in an environment.
-fn is_idle(there: &Inventory, seen: &Seen) -> bool {
-    let told = seen.environment().and_then(compute_environment::Live::is_idle);
-    told.unwrap_or_else(|| there.idle.contains(&seen.id.name))
+fn has_tag(cx: &Context, inventory: &Inventory, tag: &str) -> bool {
+    let queue = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work));
+    queue.is_some_and(|(queue, _)| cx.owner.owns(&queue.tags) && queue.tags.contains_key(tag))
 }
 
 fn refused(text: impl Into<String>) -> Error {
     Error::Refused(text.into())
 }
 
-fn is_usable(seen: &Seen) -> bool {
-    !matches!(seen.phase, Phase::Broken(_))
+fn is_usable(existing: &Existing) -> bool {
+    !matches!(existing.phase, Phase::Broken(_))
 }
 
 #[cfg(test)]

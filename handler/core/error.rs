@@ -1,10 +1,10 @@
 //! What can go wrong, and what AWS's error codes and texts mean.
 //!
 //! AWS says the same thing in different words: Batch answers nearly everything with `ClientException` and a
-//! sentence, IAM with a code of its own. [`AwsError`] keeps code and message of any of them, and its
+//! sentence, IAM with its own codes. [`ServiceError`] keeps code and message of any of them, and its
 //! predicates are the one table of what they mean. Texts are matched no more closely than is needed.
 
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use crate::table::TableError;
 use std::fmt::{self, Write as _};
 
 /// Something that stopped the work.
@@ -21,22 +21,22 @@ pub enum Error {
         /// The resource.
         name: String,
         /// What AWS said.
-        source: AwsError,
+        source: ServiceError,
     },
-    /// A part is in a state that it will not leave by itself.
-    #[error("{part} is broken: {why}")]
+    /// A resource is in a state that it will not leave by itself.
+    #[error("{resource} is broken: {reason}")]
     Broken {
-        /// The part.
-        part: String,
+        /// The resource.
+        resource: String,
         /// AWS's reason.
-        why: String,
+        reason: String,
     },
-    /// A part of the wanted name exists and belongs to somebody else.
-    #[error("{part} exists and belongs to {owner}; it was not touched")]
+    /// A resource of the desired name exists and belongs to another owner.
+    #[error("{resource} exists and belongs to {owner}; it was not touched")]
     NotOurs {
-        /// The part.
-        part: String,
-        /// Whose it is, as its tags say.
+        /// The resource.
+        resource: String,
+        /// Its owner, as its tags say.
         owner: String,
     },
     /// A fault of this function, not of the stack or of AWS.
@@ -48,6 +48,9 @@ pub enum Error {
     /// A step succeeds and the same step is needed again.
     #[error("{0} does not converge: AWS accepts the change and still shows the old state")]
     NotConverging(String),
+    /// The claim's table gave no answer that counts.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// Time ran out.
     #[error("time ran out while waiting for {}", .0.join("; "))]
     TimedOut(Vec<String>),
@@ -59,7 +62,7 @@ pub enum Error {
 /// What AWS said, without the types of the operation that said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{}", .code, if .code.is_empty() || .message.is_empty() { "" } else { ": " }, .message)]
-pub struct AwsError {
+pub struct ServiceError {
     /// AWS's error code; empty if no answer came.
     pub code: String,
     /// AWS's message, or why no answer came.
@@ -71,32 +74,9 @@ pub struct AwsError {
 /// The result of everything that talks to AWS.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Names the call that an SDK error came from.
-pub trait Context<T> {
-    /// Turns the SDK's error into [`Error::Call`] on `name`.
-    fn on(self, action: &'static str, name: &str) -> Result<T>;
-}
-
-impl<T, E> Context<T> for std::result::Result<T, E>
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    fn on(self, action: &'static str, name: &str) -> Result<T> {
-        self.map_err(|err| {
-            let metadata = err.meta();
-            let source = AwsError {
-                code: err.code().unwrap_or_default().to_owned(),
-                message: err.message().map_or_else(|| causes(&err), str::to_owned),
-                request_id: metadata.extra("aws_request_id").map(str::to_owned),
-            };
-            Error::Call { action, name: name.to_owned(), source }
-        })
-    }
-}
-
 impl Error {
     /// What AWS said, if AWS said it.
-    pub fn aws(&self) -> Option<&AwsError> {
+    pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Call { source, .. } => Some(source),
             _ => None,
@@ -105,7 +85,7 @@ impl Error {
 
     /// Whether AWS says that it is not there (any more).
     pub fn is_not_found(&self) -> bool {
-        self.aws().is_some_and(AwsError::is_not_found)
+        self.service().is_some_and(ServiceError::is_not_found)
     }
 
     /// One error for all of `errors`, which must not be empty.
@@ -120,6 +100,8 @@ impl Error {
             Self::NotOurs { .. } => "AlreadyExists",
             Self::Refused(_) => "NotUpdatable",
             Self::Bug(_) => "InternalFailure",
+            Self::Table(TableError::Denied(_)) => "AccessDenied",
+            Self::Table(_) => "ServiceInternalError",
             Self::Broken { .. } | Self::NotConverging(_) | Self::TimedOut(_) => "NotStabilized",
             Self::Several(errors) => errors.first().map_or("GeneralServiceException", Self::code),
             Self::Call { source, .. } if source.is_denied() => "AccessDenied",
@@ -138,10 +120,17 @@ impl Error {
             Self::NotOurs { .. } => "choose another ForgeId, or remove that resource",
             Self::Refused(_) | Self::NotConverging(_) => "",
             Self::Bug(_) => "report it with the function's log",
-            Self::Broken { .. } => "mend what AWS names, then deploy again",
+            Self::Table(TableError::Denied(_)) => {
+                "allow this action in the function's role (policies/forge-policy.json)"
+            }
+            Self::Table(TableError::Gone(_)) => "redeploy the tower-forge stack, then deploy again",
+            Self::Table(TableError::Unreachable(_)) => {
+                "deploy again; if it persists, check the table and the function's rights on it"
+            }
+            Self::Broken { .. } => "fix the problem that AWS reports, then deploy again",
             Self::Several(errors) => errors.first().map_or("", Self::advice),
             Self::Call { source, .. } if source.is_denied() => {
-                "give the function's role this action (policies/forge-policy.json)"
+                "allow this action in the function's role (policies/forge-policy.json)"
             }
             Self::Call { source, .. } if source.is_quota() => "delete unused resources or raise the quota",
             Self::TimedOut(_) | Self::Call { .. } => {
@@ -151,7 +140,7 @@ impl Error {
     }
 }
 
-impl AwsError {
+impl ServiceError {
     fn says(&self, text: &str) -> bool {
         self.message.contains(text)
     }
@@ -184,7 +173,7 @@ impl AwsError {
         ) || self.message.to_ascii_lowercase().contains("already exists")
     }
 
-    /// We may not.
+    /// The caller is not authorized.
     pub fn is_denied(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -235,11 +224,17 @@ impl AwsError {
             || self.says("quota")
     }
 
+    /// Whether its cause may be a resource that no look has shown yet: something still uses what is to go.
+    pub fn has_unseen_cause(&self) -> bool {
+        matches!(self.code.as_str(), "DeleteConflict" | "DeleteConflictException")
+            || self.says("found existing JobQueue relationship")
+    }
+
     /// A refusal that AWS takes back by itself, and why; the caller limits how long it believes that.
     ///
     /// Batch refuses changes of what it is still changing and deletions of what a queue lets go of late; IAM
     /// is eventually consistent; EFS orders its own deletions.
-    pub fn settles(&self) -> Option<&'static str> {
+    pub fn transient(&self) -> Option<&'static str> {
         let texts = [
             ("is being modified", "it is being modified"),
             ("found existing JobQueue relationship", "a queue still holds it"),
@@ -265,6 +260,7 @@ impl AwsError {
             }
             "DeleteConflict" | "DeleteConflictException" => Some("something is still attached to it"),
             "NoSuchEntity" | "NoSuchEntityException" => Some("IAM does not show it everywhere yet"),
+            "IncorrectMountTargetState" => Some("a mount target is not available yet"),
             "IncorrectFileSystemLifeCycleState" => Some("the file system is not available yet"),
             "FileSystemInUse" => Some("its mount targets are still there"),
             "DependencyTimeout" | "OperationAborted" | "OperationAbortedException" => {
@@ -280,7 +276,8 @@ pub fn chain(err: &Error) -> String {
     causes(err)
 }
 
-fn causes(err: &dyn std::error::Error) -> String {
+/// An error and all its causes on one line.
+pub fn causes(err: &dyn std::error::Error) -> String {
     let mut line = err.to_string();
     let mut cause = err.source();
     while let Some(err) = cause {
@@ -301,7 +298,7 @@ impl fmt::Display for Reason<'_> {
         if !error.advice().is_empty() {
             write!(f, ". To do: {}", error.advice())?;
         }
-        if let Some(id) = error.aws().and_then(|aws| aws.request_id.as_deref()) {
+        if let Some(id) = error.service().and_then(|aws| aws.request_id.as_deref()) {
             write!(f, ". AWS request {id}")?;
         }
         write!(f, " (request {request_id}, log stream {log_stream})")
@@ -323,18 +320,20 @@ pub struct Reason<'a> {
 mod tests {
     use super::*;
 
-    fn aws(code: &str, message: &str) -> AwsError {
-        AwsError { code: code.into(), message: message.into(), request_id: None }
+    fn aws(code: &str, message: &str) -> ServiceError {
+        ServiceError { code: code.into(), message: message.into(), request_id: None }
     }
 
     #[test]
     fn a_refusal_that_passes_is_told_from_one_that_stays() {
-        assert!(aws("ClientException", "Cannot delete, resource is being modified.").settles().is_some());
+        assert!(aws("ClientException", "Cannot delete, resource is being modified.").transient().is_some());
         assert!(
-            aws("ClientException", "Cannot delete, found existing JobQueue relationship").settles().is_some()
+            aws("ClientException", "Cannot delete, found existing JobQueue relationship")
+                .transient()
+                .is_some()
         );
-        assert!(aws("ClientException", "Instance role is required.").settles().is_none());
-        assert!(aws("AccessDenied", "User is not authorized").settles().is_none());
+        assert!(aws("ClientException", "Instance role is required.").transient().is_none());
+        assert!(aws("AccessDenied", "User is not authorized").transient().is_none());
     }
 
     #[test]
@@ -359,7 +358,7 @@ mod tests {
         assert_eq!(
             reason,
             "[AccessDenied] iam:CreateRole TowerForge-x-ServiceRole: AccessDenied: User: arn is not authorized. \
-             To do: give the function's role this action (policies/forge-policy.json) \
+             To do: allow this action in the function's role (policies/forge-policy.json) \
              (request r, log stream 2026/x)"
         );
     }
@@ -374,7 +373,7 @@ mod tests {
             name in "TowerForge-[A-Za-z0-9]{22}-work-[0-9a-f]{8}",
         ) {
             use crate::event::{Envelope, ResponseUrl};
-            let source = AwsError { code: code.clone(), message, request_id: Some("aws-request".into()) };
+            let source = ServiceError { code: code.clone(), message, request_id: Some("aws-request".into()) };
             let error = Error::Call { action: "batch:CreateComputeEnvironment", name: name.clone(), source };
             let reason = Reason { error: &error, log_stream: "2026/11/24/[$LATEST]0a1b", request_id: "lambda-request" };
             let envelope = Envelope {
@@ -384,8 +383,8 @@ mod tests {
                 logical_id: "Genomics".into(),
                 physical_id: None,
             };
-            let answer = crate::respond::Answer::Failed { physical_id: "id".into(), reason: reason.to_string() };
-            let body = answer.body(&envelope).unwrap();
+            let response = crate::respond::Response::Failed { physical_id: "id".into(), reason: reason.to_string() };
+            let body = response.body(&envelope).unwrap();
             let shown: serde_json::Value = serde_json::from_str(&body).unwrap();
             let shown = shown["Reason"].as_str().unwrap();
             for wanted in ["batch:CreateComputeEnvironment", name.as_str(), code.as_str(), "aws-request", "lambda-request",

@@ -1,29 +1,15 @@
-//! What arrives: CloudFormation's envelope, even of a malformed event.
+//! A request of CloudFormation, and the secret URL that its response goes to.
 //!
-//! The event is read as plain JSON first, so that whoever can be answered is answered: a stack waits an hour
-//! for the answer to a request that could not be read.
+//! `handler/edge/event.rs` reads the JSON; the envelope is salvaged from it first, so that whoever can be answered is
+//! answered: a stack waits an hour for the response to a request that could not be read.
 
-use aws_lambda_events::event::cloudformation::CloudFormationCustomResourceRequest as TypedRequest;
-use aws_smithy_types::date_time::{DateTime, Format};
-use reqwest::Url;
+use crate::port::Timestamp;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::time::SystemTime;
-
-/// An invocation of the function.
-#[derive(Debug)]
-pub enum Event {
-    /// CloudFormation asks for a forge to be made, changed or removed.
-    Request(Request),
-    /// A request that can be answered but not carried out, and why.
-    Malformed(Envelope, String),
-    /// Show what a request would do.
-    Plan(Value),
-    /// Collect what has been replaced and is idle.
-    Sweep,
-    /// Nothing that anybody could be told.
-    Unanswerable(String),
-}
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use url::Url;
 
 /// Whom to answer, and about what.
 #[derive(Clone, Debug)]
@@ -49,22 +35,20 @@ pub struct Request {
     pub operation: Operation,
     /// What the stack says; of a Delete, what it said last.
     pub properties: Map<String, Value>,
-    /// Which invocation of the chain this is, from 1.
-    pub leg: u32,
     /// Where the forge is.
-    pub home: Home,
+    pub account: AccountScope,
 }
 
 /// The account that a forge is in: the function's own, which is the stack's as a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
+pub struct AccountScope {
     /// `aws`, `aws-cn` …
     pub partition: String,
     /// The account's 12 digits.
     pub account: String,
 }
 
-impl Home {
+impl AccountScope {
     /// Reads partition and account from an ARN; `None` if it is none.
     pub fn of(arn: &str) -> Option<Self> {
         let fields: Vec<&str> = arn.split(':').collect();
@@ -89,18 +73,13 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// CloudFormation's word.
-    pub fn word(&self) -> &'static str {
+    /// CloudFormation's name of it.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Create => "Create",
             Self::Update { .. } => "Update",
             Self::Delete => "Delete",
         }
-    }
-
-    /// Whether a forge is wanted at the end.
-    pub fn wants_forge(&self) -> bool {
-        !matches!(self, Self::Delete)
     }
 }
 
@@ -148,10 +127,9 @@ impl ResponseUrl {
         self.parameter("Expires")?.parse::<i64>().ok().map(|expires| expires.saturating_sub(7200))
     }
 
-    /// When it stops working, in seconds since 1970.
-    pub fn expires_at(&self) -> Option<i64> {
-        let valid = self.parameter("X-Amz-Expires").and_then(|text| text.parse::<i64>().ok()).unwrap_or(7200);
-        self.signed_at().map(|signed| signed.saturating_add(valid))
+    /// 32 hexadecimal digits that stand for the URL and do not tell it.
+    pub fn digest(&self) -> String {
+        crate::claim::hex(&Sha256::digest(self.0.as_str().as_bytes())[..16])
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
@@ -175,30 +153,7 @@ fn parse_basic_date(text: &str) -> Option<i64> {
         part(11..13),
         part(13..15)
     );
-    DateTime::from_str(&text, Format::DateTime).ok().map(|date| date.secs())
-}
-
-impl Event {
-    /// Reads an event. Never fails: what cannot be read is one of the variants.
-    pub fn read(event: Value, local: bool) -> Self {
-        let Value::Object(mut object) = event else {
-            return Self::Unanswerable("the event is not a JSON object".to_owned());
-        };
-        if object.get("sweep") == Some(&Value::Bool(true)) {
-            return Self::Sweep;
-        }
-        if let Some(inner) = object.remove("plan") {
-            return Self::Plan(inner);
-        }
-        let envelope = match Envelope::salvage(&object, local) {
-            Ok(envelope) => envelope,
-            Err(why) => return Self::Unanswerable(why),
-        };
-        match Request::read(envelope.clone(), object) {
-            Ok(request) => Self::Request(request),
-            Err(why) => Self::Malformed(envelope, why),
-        }
-    }
+    parse_rfc3339(&text).map(Timestamp::secs)
 }
 
 impl Envelope {
@@ -223,65 +178,30 @@ impl Envelope {
     }
 }
 
-impl Envelope {
-    /// How old the request is, in seconds; `None` if its URL is unsigned.
-    pub fn age(&self) -> Option<i64> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        self.response_url.signed_at().map(|signed| now.saturating_sub(signed).max(0))
-    }
-}
-
 impl Request {
-    fn read(envelope: Envelope, mut object: Map<String, Value>) -> Result<Self, String> {
-        let leg =
-            object.remove("TowerForge").as_ref().and_then(|more| more.get("Leg")).and_then(Value::as_u64);
-        let leg = leg.and_then(|leg| u32::try_from(leg).ok()).unwrap_or(1).max(1);
-        // CloudFormation documents ResourceProperties as optional; the typed request wants it.
-        object.entry("ResourceProperties").or_insert_with(|| Value::Object(Map::new()));
-        let typed: TypedRequest<Value, Value> = serde_json::from_value(Value::Object(object))
-            .map_err(|err| format!("the event cannot be read: {err}"))?;
-        let (operation, properties) = match typed {
-            TypedRequest::Create(request) => (Operation::Create, request.resource_properties),
-            TypedRequest::Update(request) => {
-                let old = as_object(request.old_resource_properties, "OldResourceProperties")?;
-                (Operation::Update { old }, request.resource_properties)
-            }
-            TypedRequest::Delete(request) => (Operation::Delete, request.resource_properties),
-            other => {
-                let _ = other;
-                return Err("RequestType is none of Create, Update, Delete".to_owned());
-            }
-        };
-        let home = Home::of(&envelope.stack_id).ok_or("StackId is not the ARN of a stack")?;
-        Ok(Self { envelope, operation, properties: as_object(properties, "ResourceProperties")?, leg, home })
+    /// The operation: the same for all deliveries of one signing, and another for each signing.
+    pub fn operation_id(&self) -> String {
+        self.envelope.response_url.digest()
     }
 }
 
-fn as_object(value: Value, name: &str) -> Result<Map<String, Value>, String> {
-    match value {
-        Value::Object(object) => Ok(object),
-        Value::Null => Ok(Map::new()),
-        _ => Err(format!("{name} is not a JSON object")),
-    }
+/// A point in time as RFC 3339, e.g. `2026-11-24T12:00:00Z`.
+pub fn rfc3339(time: Timestamp) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(time.secs()).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// Reads RFC 3339.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(|time| Timestamp::from_secs(time.unix_timestamp()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     const URL: &str = "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/arn%3Aaws%3A\
         x%7CGenomics?X-Amz-Date=20261124T083000Z&X-Amz-Expires=7200&X-Amz-Signature=secret";
-
-    fn create() -> Value {
-        json!({
-            "RequestType": "Create", "RequestId": "r", "ResponseURL": URL, "ResourceType": "Custom::TowerForge",
-            "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/u", "LogicalResourceId": "Genomics",
-            "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:tower-forge",
-            "ResourceProperties": {"WorkDir": "s3://b"},
-        })
-    }
 
     #[test]
     fn a_url_keeps_its_escapes_and_shows_itself_to_nobody() {
@@ -289,7 +209,6 @@ mod tests {
         assert_eq!(url.expose().as_str(), URL);
         assert!(!format!("{url:?}").contains("secret"));
         assert_eq!(url.signed_at(), Some(1_795_509_000));
-        assert_eq!(url.expires_at(), Some(1_795_509_000 + 7200));
     }
 
     #[test]
@@ -307,28 +226,5 @@ mod tests {
         }
         assert!(ResponseUrl::parse("http://127.0.0.1:9010/x", true).is_ok());
         assert!(ResponseUrl::parse("http://10.0.0.1:9010/x", true).is_err());
-    }
-
-    #[test]
-    fn a_create_is_read() {
-        let Event::Request(request) = Event::read(create(), false) else { panic!("not a request") };
-        assert!(matches!(request.operation, Operation::Create));
-        assert_eq!((request.home.account.as_str(), request.leg), ("123456789012", 1));
-        assert!(!format!("{request:?}").contains("secret"));
-    }
-
-    #[test]
-    fn whoever_can_be_answered_is_answered() {
-        let broken = |key: &str, value: Value| {
-            let mut event = create();
-            event[key] = value;
-            Event::read(event, false)
-        };
-        assert!(matches!(broken("RequestType", json!("Explode")), Event::Malformed(..)));
-        assert!(matches!(broken("ResourceProperties", json!("text")), Event::Malformed(..)));
-        assert!(matches!(broken("StackId", json!(7)), Event::Malformed(..)));
-        assert!(matches!(broken("ResponseURL", json!("https://attacker.example/")), Event::Unanswerable(_)));
-        assert!(matches!(Event::read(json!([]), false), Event::Unanswerable(_)));
-        assert!(matches!(Event::read(json!({"sweep": true}), false), Event::Sweep));
     }
 }

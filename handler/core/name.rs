@@ -1,4 +1,4 @@
-//! Forge IDs, and the name of every part of a forge.
+//! Forge IDs, and the name of every resource of a forge.
 //!
 //! The only file in which the prefix and the shape of names are spelled. IDs contain no hyphen, so that
 //! `TowerForge-<ID>-` begins the names of one forge and of no other.
@@ -10,16 +10,14 @@ use std::fmt;
 /// The default of the setting `TOWER_FORGE_NAME_PREFIX`.
 pub const PREFIX: &str = "TowerForge";
 
-/// The tag that names a part's forge.
+/// The tag that names a resource's forge.
 pub const FORGE_TAG: &str = "towerforge:forge-id";
-/// The tag that names the stack that a part belongs to, by its full ARN.
+/// The tag that names the stack that a resource belongs to, by its full ARN.
 pub const STACK_TAG: &str = "towerforge:stack-id";
-/// The tag that names the resource of the stack that a part belongs to.
+/// The tag that names the resource of the stack that a resource belongs to.
 pub const LOGICAL_TAG: &str = "towerforge:logical-id";
 /// The tag of what has been replaced, with the time at which it was.
 pub const RETIRING_TAG: &str = "towerforge:retiring";
-/// The tag of a work queue that names the newest operation on its forge: when its response URL was signed.
-pub const OPERATION_TAG: &str = "towerforge:operation";
 /// The tag of a work queue whose forge has been completed once.
 pub const COMPLETED_TAG: &str = "towerforge:completed";
 /// The tag of what its stack left behind on purpose, and another may adopt.
@@ -106,9 +104,9 @@ impl RoleKind {
     }
 }
 
-/// The lines of compute environments of a forge, each a sequence of generations.
+/// The pools of compute environments of a forge, each a sequence of generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Line {
+pub enum Pool {
     /// Where tasks run.
     Work,
     /// Where Nextflow itself runs.
@@ -119,9 +117,9 @@ pub enum Line {
     Dragen,
 }
 
-impl Line {
-    /// The word in names.
-    pub fn word(self) -> &'static str {
+impl Pool {
+    /// The pool in names.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Work => "work",
             Self::Head => "head",
@@ -131,7 +129,7 @@ impl Line {
     }
 }
 
-/// The names of one forge's parts.
+/// The names of one forge's resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     prefix: String,
@@ -149,7 +147,12 @@ impl Names {
         &self.id
     }
 
-    /// What the names of this forge's parts begin with, and no other's.
+    /// What all names begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What the names of this forge's resources begin with, and no other's.
     pub fn family(&self) -> String {
         format!("{}-{}-", self.prefix, self.id)
     }
@@ -169,14 +172,14 @@ impl Names {
         format!("{}{hash}", self.family())
     }
 
-    /// One generation of a line of compute environments.
-    pub fn environment(&self, line: Line, hash: &str) -> String {
-        format!("{}{}-{hash}", self.family(), line.word())
+    /// One generation of a pool of compute environments.
+    pub fn environment(&self, pool: Pool, hash: &str) -> String {
+        format!("{}{}-{hash}", self.family(), pool.as_str())
     }
 
     /// A job queue; its name never changes.
-    pub fn queue(&self, line: Line) -> String {
-        format!("{}{}", self.family(), line.word())
+    pub fn queue(&self, pool: Pool) -> String {
+        format!("{}{}", self.family(), pool.as_str())
     }
 
     /// A file system, by its tag `Name`.
@@ -187,12 +190,6 @@ impl Names {
     /// The log group that instances write to.
     pub fn log_group(&self) -> String {
         format!("/tower-forge/{}", self.id)
-    }
-
-    /// The line that a compute environment of this forge is a generation of.
-    pub fn line_of(&self, environment: &str) -> Option<Line> {
-        let word = environment.strip_prefix(&self.family())?.split_once('-')?.0;
-        [Line::Work, Line::Head, Line::OnDemand, Line::Dragen].into_iter().find(|line| line.word() == word)
     }
 }
 
@@ -237,7 +234,5 @@ mod tests {
         let names = Names::new(PREFIX, ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7").unwrap());
         assert_eq!(names.role(RoleKind::Execution), "TowerForge-2CeQImw0JjWrMM0tRDGRZ7-ExecutionRole");
         assert!(names.role(RoleKind::Execution).len() <= 64);
-        assert_eq!(names.line_of("TowerForge-2CeQImw0JjWrMM0tRDGRZ7-work-0a1b2c3d"), Some(Line::Work));
-        assert_eq!(names.line_of("TowerForge-other-work-0a1b2c3d"), None);
     }
 }

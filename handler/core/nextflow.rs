@@ -217,18 +217,18 @@ mod tests {
 
     #[test]
     fn on_demand_instances_need_queue_work_directory_and_cli() {
-        check(&minimal(), &expect_file!["../tests/golden/nextflow/minimal.config"]);
+        check(&minimal(), &expect_file!["../../tests/golden/nextflow/minimal.config"]);
     }
 
     #[test]
     fn spot_instances_bring_retries() {
         let config = NextflowConfig { spot: true, execution_role: Some(role("Execution")), ..minimal() };
-        check(&config, &expect_file!["../tests/golden/nextflow/spot.config"]);
+        check(&config, &expect_file!["../../tests/golden/nextflow/spot.config"]);
     }
 
     #[test]
     fn fusion_needs_wave_and_no_cli() {
-        check(&fusion(), &expect_file!["../tests/golden/nextflow/fusion.config"]);
+        check(&fusion(), &expect_file!["../../tests/golden/nextflow/fusion.config"]);
     }
 
     #[test]
@@ -250,14 +250,14 @@ mod tests {
             extra: Some("process.maxRetries = 7 // ours\n\n".to_owned()),
             ..fusion()
         };
-        check(&config, &expect_file!["../tests/golden/nextflow/everything.config"]);
+        check(&config, &expect_file!["../../tests/golden/nextflow/everything.config"]);
     }
 
     #[test]
     fn a_string_stays_a_string() {
         let work_dir = "it's ${1 + 1} $HOME \"x\" \\n \\u0027 \\' \n\r\t\u{1} ü /* // */".to_owned();
         let config = NextflowConfig { work_dir, ..minimal() };
-        check(&config, &expect_file!["../tests/golden/nextflow/hostile.config"]);
+        check(&config, &expect_file!["../../tests/golden/nextflow/hostile.config"]);
     }
 
     #[test]

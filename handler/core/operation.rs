@@ -1,263 +1,358 @@
-//! Create, Update and Delete: one walk with another wish.
+//! Create, Update and Delete: claim, reconcile the forge with what is wanted, bring the rest to nothing, record the
+//! end, respond.
+//!
+//! *Guarantees.* Once a response URL has been read, CloudFormation gets one response, whatever happens (bad
+//! properties, an error of AWS, a panic, the deadline), unless another invocation answers: the next leg of the same
+//! operation, or a newer operation.
 
-use crate::attributes::attributes;
-use crate::converge::{Outcome, Walk};
-use crate::desired::{self, Context};
-use crate::error::{Error, Result};
-use crate::event::{Operation, Request};
-use crate::function::Function;
+mod begin;
+mod end;
+
+use crate::claim::writer::Writer;
+use crate::claim::{Claimant, Verb, duties};
+use crate::deployment::Deployment;
+use crate::error::{Error, Result, ServiceError, chain};
+use crate::event::Request;
+use crate::intent::{self, Intent, Phase};
 use crate::inventory::Inventory;
-use crate::name::{COMPLETED_TAG, ForgeId, Line, Names, OPERATION_TAG, RELEASED_TAG};
-use crate::network;
-use crate::plan::Owner;
-use crate::properties::{self, Properties};
-use crate::resource::{self, Kind, Live, TagChanges, Tags};
-use crate::stack::{self, Verdict, Watch};
-use crate::wish::{
-    check_answer, check_identity, context, dropped_tags, id_of, is_behind_queues, physical_id,
-    read_properties, wanted_id,
-};
-use serde_json::{Map, Value};
+use crate::leg::Continuation;
+use crate::name::ForgeId;
+use crate::network::Network;
+use crate::operation::begin::{Begun, Failed, Held};
+use crate::port::{Cloud, Now, Timestamp, Undelivered};
+use crate::reconcile::{Done, Outcome, Target, reconcile};
+use crate::resource::Kind;
+use futures_util::FutureExt as _;
 use std::collections::BTreeSet;
-use tokio::time::Instant;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
-/// How long a Delete waits before it looks a second time, in seconds: a Create may still be running.
-const SECOND_LOOK: f64 = 5.0;
+/// How long before the end of an invocation the work is handed to the next.
+const HANDOVER: Duration = Duration::from_secs(60);
+/// How long an invocation is taken to last where its deadline is unknown.
+const UNKNOWN_DEADLINE: Duration = Duration::from_secs(900);
+/// What Lambda tells of one invocation.
+#[derive(Clone, Debug)]
+pub struct Lambda {
+    /// Lambda's request ID.
+    pub request_id: String,
+    /// How long the invocation may still last, in AWS's time; `None` if unknown.
+    pub time_left: Option<Duration>,
+    /// Whether the function can invoke itself.
+    pub can_continue: bool,
+}
 
-/// How the work of one invocation ended, if nothing went wrong.
-#[derive(Debug)]
-pub enum Finish {
-    /// It is done.
-    Done {
-        /// The forge.
-        physical_id: String,
-        /// What `!GetAtt` gives.
-        attributes: Map<String, Value>,
-    },
-    /// Somebody else answers; why.
-    Stopped(String),
-    /// The invocation's time is over; what is pending.
+/// How an invocation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// CloudFormation has the response.
+    Responded(String),
+    /// CloudFormation refused the URL: it has expired or was never valid. Trying again is useless.
+    Refused(u16),
+    /// Another invocation answers, or nobody waits; why.
+    Silent(&'static str),
+    /// The work goes on in another invocation, the one of this number.
+    Continued(u32),
+}
+
+/// How long an invocation may work, by the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When the work has to be handed over or answered.
+    pub until: Duration,
+    /// When the invocation ends.
+    pub end: Duration,
+    /// Whether the operation's whole budget ends in this invocation.
+    pub is_last: bool,
+}
+
+impl Window {
+    /// The window of an invocation for an operation signed at `signed`, for which CloudFormation waits `timeout`.
+    pub fn of(now: &Now, time_left: Option<Duration>, signed: Timestamp, timeout: Duration) -> Self {
+        let left = time_left.unwrap_or(UNKNOWN_DEADLINE);
+        // A short invocation still works for half of its time.
+        let leg_end = now.mono + left - HANDOVER.min(left / 2);
+        let budget = timeout - (timeout / 10).min(Duration::from_secs(120));
+        let budget_end = now.mono + budget.saturating_sub(now.since(signed));
+        Self { until: leg_end.min(budget_end), end: now.mono + left, is_last: budget_end <= leg_end }
+    }
+}
+
+/// One invocation of one operation.
+struct Operation<'a, C> {
+    cloud: &'a C,
+    deployment: &'a Deployment,
+    request: &'a Request,
+    continuation: Option<&'a Continuation>,
+    lambda: &'a Lambda,
+    intent: Intent,
+    claimant: Claimant,
+    window: Window,
+}
+
+/// What there is to say at the end.
+enum Verdict {
+    /// What was wanted stands.
+    Success { inventory: Option<Box<Inventory>>, gone: BTreeSet<String> },
+    /// It could not be done.
+    Failure(Error),
+    /// Another invocation is named.
+    Superseded { lost_tie: bool },
+    /// The time is over; what is pending.
     Pending(Vec<String>),
 }
 
-/// Carries out a request until `until`.
+/// Carries out a request.
 ///
 /// # Errors
 ///
-/// Why it cannot be done.
-pub async fn carry_out(function: &Function, request: &Request, until: Instant) -> Result<Finish> {
-    let bench = Bench { function, request, until };
-    match &request.operation {
-        Operation::Create => bench.make(&Map::new()).await,
-        Operation::Update { old } => bench.update(old).await,
-        Operation::Delete => bench.delete().await,
+/// CloudFormation waits and could not be answered; Lambda is to try the event again.
+pub async fn carry_out<C: Cloud>(
+    cloud: &C,
+    deployment: &Deployment,
+    request: &Request,
+    continuation: Option<&Continuation>,
+    lambda: &Lambda,
+) -> Result<Ended, Undelivered> {
+    let now = cloud.now();
+    let url = &request.envelope.response_url;
+    let signed = url.signed_at().or(continuation.map(|leg| leg.signed)).unwrap_or(now.wall.secs());
+    let operation = match (url.signed_at(), continuation) {
+        (None, Some(leg)) => leg.operation.clone(),
+        (None, None) => format!("{:016x}{:016x}", cloud.random(), cloud.random()),
+        (Some(_), _) => request.operation_id(),
+    };
+    let intent = Intent::read(request, deployment, Timestamp::from_secs(signed));
+    if url.signed_at().is_some() && now.since(intent.signed) > intent.service_timeout {
+        tracing::warn!("a stale event; nothing is touched");
+        return Ok(Ended::Silent("CloudFormation has given up"));
     }
+    let by = format!("{}/{:016x}", lambda.request_id, cloud.random());
+    let operation = Operation {
+        cloud,
+        deployment,
+        request,
+        continuation,
+        lambda,
+        claimant: intent::claimant(request, operation, signed, by),
+        window: Window::of(&now, lambda.time_left, intent.signed, intent.service_timeout),
+        intent,
+    };
+    let leg = continuation.map_or(1, |leg| leg.leg);
+    let (verb, logical_id) = (request.operation.as_str(), &request.envelope.logical_id);
+    tracing::info!(
+        operation = verb,
+        forge = operation.intent.forge.as_str(),
+        logical_id,
+        leg,
+        "operation started"
+    );
+    Box::pin(operation.run()).await
 }
 
-/// Whether a failed request is not waited for any more: whoever overtook it may be why it failed, and an answer
-/// could contradict the one that was heeded. A Create that nobody wants is undone.
-///
-/// # Errors
-///
-/// It could not be undone.
-pub async fn overtaken(function: &Function, request: &Request, until: Instant) -> Result<Option<Finish>> {
-    let bench = Bench { function, request, until };
-    let names = Names::new(&function.settings.prefix, wanted_id(request));
-    let cx = context(function, request, &names, BTreeSet::new());
-    match bench.watch(&names, &cx.owner).last_verdict().await {
-        Verdict::GoOn => Ok(None),
-        Verdict::Stop(why) => Ok(Some(Finish::Stopped(why))),
-        Verdict::Undo(why) => bench.undo(&names, why).await.map(Some),
+impl<C: Cloud> Operation<'_, C> {
+    async fn run(&self) -> Result<Ended, Undelivered> {
+        let held = match self.take_claim().await {
+            Ok(Begun::Held(held)) => held,
+            Ok(Begun::Ended(ended)) => return Ok(ended),
+            Err(Failed::Undelivered(err)) => return Err(err),
+            Err(Failed::Table(err)) => return self.respond_failure(&err.into()).await,
+        };
+        // A panic must not leave CloudFormation waiting. Calls may then still be under way.
+        let (verdict, busy) = match guarded(self.work(&held)).await {
+            Ok(verdict) => (verdict, self.cloud.now().mono < held.look),
+            Err(bug) => (Verdict::Failure(bug), true),
+        };
+        let verdict = match verdict {
+            Verdict::Superseded { lost_tie: true } => {
+                let err = "another operation that was signed in the same second goes first; try again";
+                return self.respond_failure(&Error::Refused(err.to_owned())).await;
+            }
+            Verdict::Superseded { lost_tie: false } => {
+                tracing::info!("superseded; another invocation answers");
+                return Ok(Ended::Silent("a newer operation or another delivery has the claim"));
+            }
+            Verdict::Pending(pending) => match self.hand_over(&held, pending).await {
+                Ok(ended) => return Ok(ended),
+                Err(err) => Verdict::Failure(err),
+            },
+            verdict => verdict,
+        };
+        self.finish(verdict, busy, &held).await
     }
-}
 
-/// What one operation works with.
-struct Bench<'a> {
-    function: &'a Function,
-    request: &'a Request,
-    until: Instant,
-}
-
-impl Bench<'_> {
-    async fn update(&self, old: &Map<String, Value>) -> Result<Finish> {
-        let incoming = self.request.envelope.physical_id.as_deref().and_then(ForgeId::parse);
-        let wanted = wanted_id(self.request);
-        let finish = self.make(old).await?;
-        // A replacement that failed answered with the old ID, so nobody will ever delete what it had made.
-        let left = id_of(self.request, old);
-        if matches!(finish, Finish::Done { .. }) && left != wanted && incoming.as_ref() != Some(&left) {
-            let names = Names::new(&self.function.settings.prefix, left);
-            let cx = context(self.function, self.request, &names, BTreeSet::new());
-            let there = self.walk(&names, &cx.owner).look().await?;
-            return match self.clear(&names, there).await? {
-                Outcome::Pending(pending) => Ok(Finish::Pending(pending)),
-                _ => Ok(finish),
-            };
+    /// Reconciles the wanted forge, then brings all others that were begun to nothing.
+    async fn work(&self, held: &Held) -> Verdict {
+        if let Some(pending) = self.wait_for_quiet(held).await {
+            return Verdict::Pending(pending);
         }
-        Ok(finish)
+        let mut inventory = None;
+        if self.intent.verb != Verb::Delete {
+            match self.establish(held).await {
+                Ok(Outcome::Done(done)) => inventory = Some(Box::new(done.inventory)),
+                Ok(Outcome::Superseded { lost_tie }) => return Verdict::Superseded { lost_tie },
+                Ok(Outcome::Pending(pending)) => return Verdict::Pending(pending),
+                Err(err) if err.service().is_some_and(ServiceError::is_throttled) => {
+                    return Verdict::Pending(vec![chain(&err)]);
+                }
+                Err(err) => return Verdict::Failure(err),
+            }
+        }
+        self.clear(held, inventory).await
+    }
+
+    /// Waits until nothing of a predecessor can be under way. Returns what is pending if the time is over before.
+    async fn wait_for_quiet(&self, held: &Held) -> Option<Vec<String>> {
+        let now = self.cloud.now().mono;
+        if held.look > now {
+            self.cloud.sleep(held.look.min(self.window.until).saturating_sub(now)).await;
+        }
+        let pending = || vec!["calls of an invocation that was superseded".to_owned()];
+        (self.cloud.now().mono < held.look).then(pending)
     }
 
     /// Makes the wanted forge, or brings it to what is wanted.
-    async fn make(&self, old: &Map<String, Value>) -> Result<Finish> {
-        let Self { function, request, .. } = self;
-        let mut wanted = read_properties(function, request)?;
-        let names = Names::new(&function.settings.prefix, wanted_id(request));
-        let cx = context(function, request, &names, dropped_tags(&wanted, old, function, request));
-        check_answer(&cx, &wanted, request)?;
-        let walk = self.walk(&names, &cx.owner);
-        let (surroundings, there) =
-            futures_util::future::join(network::look(&function.aws, &wanted, &names), walk.look()).await;
-        let there = there?;
-        self.keep_growth(&mut wanted, &names, &there).await;
-        let mut watch = self.watch(&names, &cx.owner);
-        let wish = |there: &Inventory| desired::desired(&cx, &wanted, &surroundings, there);
-        if let Err(refusal) = check_identity(request, old, names.id())
-            && !is_behind_queues(&wish(&there)?, &there)
-        {
-            return Err(refusal);
-        }
-        let before = read_properties(function, &Request { properties: old.clone(), ..(*request).clone() });
-        let rival = |there: &Inventory| {
-            desired::desired(&cx, before.as_ref().map_err(Clone::clone)?, &surroundings, there)
+    async fn establish(&self, held: &Held) -> Result<Outcome> {
+        self.intent.check()?;
+        let cx = self.intent.context(&self.intent.forge);
+        let network = match &self.intent.wanted {
+            Some(Ok(wanted)) => Box::pin(self.cloud.network(wanted, &cx.names)).await,
+            _ => Ok(Network::default()),
         };
-        if matches!(request.operation, Operation::Update { .. }) {
-            watch.against(&rival);
-        }
-        let there = match Box::pin(walk.to(there, &wish, &mut watch)).await? {
-            Outcome::Done(there) => there,
-            Outcome::Pending(pending) => return Ok(Finish::Pending(pending)),
-            Outcome::Stopped(why) => return Ok(Finish::Stopped(why)),
-            Outcome::Unwanted(why) => return self.undo(&names, why).await,
-        };
-        match watch.last_verdict().await {
-            Verdict::GoOn => {}
-            Verdict::Stop(why) => return Ok(Finish::Stopped(why)),
-            Verdict::Undo(why) => return self.undo(&names, why).await,
-        }
-        complete(function, request, &cx, &there).await?;
-        Ok(Finish::Done { physical_id: names.id().to_string(), attributes: attributes(&cx, &wanted, &there) })
-    }
-
-    /// Takes the size of a file system that has grown as it is where an Update is rolled back: nothing shrinks, and
-    /// a rollback must not fail for that.
-    async fn keep_growth(&self, wanted: &mut Properties, names: &Names, there: &Inventory) {
-        let Some(Live::Fsx(live)) = there.get(Kind::Fsx, &names.file_system()).map(|seen| &seen.live) else {
-            return;
-        };
-        if wanted.fsx_size.is_some_and(|size| size < live.size)
-            && stack::is_rolling_back(&self.function.aws, &self.request.envelope.stack_id).await
-        {
-            wanted.fsx_size = Some(live.size);
-        }
-    }
-
-    async fn delete(&self) -> Result<Finish> {
-        let names = Names::new(&self.function.settings.prefix, wanted_id(self.request));
-        let cx = context(self.function, self.request, &names, BTreeSet::new());
-        let there = self.walk(&names, &cx.owner).look().await?;
-        let ours = there.parts.values().any(|seen| cx.owner.owns(&seen.tags));
-        let completed = desired::is_completed(&cx, &there);
-        // Adopted in part by a Create that failed, or already let go: either way it is not this stack's to delete.
-        if desired::is_released(&cx, &there) {
-            release(self.function, &cx, &there).await?;
-            return Ok(gone(&physical_id(self.request)));
-        }
-        match properties::dispose_on_deletion(&self.request.properties) {
-            Err(fault) if ours => return Err(Error::Invalid(vec![fault.to_string()])),
-            Ok(false) if completed => {
-                release(self.function, &cx, &there).await?;
-                return Ok(gone(&physical_id(self.request)));
+        let is_rollback = held.is_rollback || self.is_rolling_back().await;
+        let kinds = self.deployment.kinds();
+        let mut phase = Phase { is_rollback, is_complete: false };
+        loop {
+            let intent = &self.intent;
+            let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, phase);
+            let outcome = self.reconcile(held, &cx, &kinds, &decide).await?;
+            match outcome {
+                Outcome::Done(done) if phase.is_complete || self.intent.disposes() => {
+                    return Ok(Outcome::Done(done));
+                }
+                Outcome::Done(_) => phase.is_complete = true,
+                outcome => return Ok(outcome),
             }
-            _ => {}
-        }
-        let gone = gone(&physical_id(self.request));
-        match self.clear(&names, there).await? {
-            Outcome::Pending(pending) => return Ok(Finish::Pending(pending)),
-            Outcome::Stopped(why) => return Ok(Finish::Stopped(why)),
-            // Of a forge that was completed no Create is running any more.
-            Outcome::Done(_) | Outcome::Unwanted(_) if completed => return self.unless_answered(gone).await,
-            Outcome::Done(_) | Outcome::Unwanted(_) => {}
-        }
-        tokio::time::sleep(self.function.settings.pace.seconds(SECOND_LOOK)).await;
-        let there = self.walk(&names, &cx.owner).look().await?;
-        match self.clear(&names, there).await? {
-            Outcome::Pending(pending) => Ok(Finish::Pending(pending)),
-            Outcome::Stopped(why) => Ok(Finish::Stopped(why)),
-            Outcome::Done(_) | Outcome::Unwanted(_) => self.unless_answered(gone).await,
         }
     }
 
-    /// The end of a Delete, unless another delivery of it, or a second leg of the same number, has told it.
-    async fn unless_answered(&self, gone: Finish) -> Result<Finish> {
-        Ok(overtaken(self.function, self.request, self.until).await?.unwrap_or(gone))
-    }
-
-    /// Undoes what a Create that nobody wants any more has made.
-    async fn undo(&self, names: &Names, why: String) -> Result<Finish> {
-        let cx = context(self.function, self.request, names, BTreeSet::new());
-        let there = self.walk(names, &cx.owner).look().await?;
-        let released = there.parts.values().any(|seen| seen.tags.contains_key(RELEASED_TAG));
-        if released {
-            return Ok(Finish::Stopped(why));
+    /// Whether the stack is undoing an Update that had succeeded. Only a file system that may have grown asks for it.
+    async fn is_rolling_back(&self) -> bool {
+        let grows = |wanted: &crate::properties::Properties| wanted.fsx_size.is_some();
+        let asks = self.intent.verb == Verb::Update
+            && self.intent.wanted.as_ref().is_some_and(|wanted| wanted.as_ref().is_ok_and(grows));
+        if !asks {
+            return false;
         }
-        let owner = cx.owner.clone();
-        let mut unwatched = Watch::new(&self.function.aws, names, &owner, self.function.settings.pace, None);
-        let wish = |there: &Inventory| Ok(desired::desired_while_deleting(&cx, there));
-        match Box::pin(self.walk(names, &owner).to(there, &wish, &mut unwatched)).await? {
-            Outcome::Pending(pending) => Ok(Finish::Pending(pending)),
-            _ => Ok(Finish::Stopped(why)),
+        let status = self.cloud.stack_status(&self.request.envelope.stack_id).await;
+        status.is_some_and(|status| status.starts_with("UPDATE_ROLLBACK"))
+    }
+
+    /// Brings every forge to nothing that is neither wanted nor kept (rule 8). Only the Delete of the resource itself
+    /// fails if one of them stays.
+    async fn clear(&self, held: &Held, inventory: Option<Box<Inventory>>) -> Verdict {
+        let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
+        let must_go = self.intent.verb == Verb::Delete;
+        let mut gone = BTreeSet::new();
+        let mut failures = Vec::new();
+        let mut pending = Vec::new();
+        for forge in duties(&held.begun, wanted, held.kept.as_deref()) {
+            let Some(id) = ForgeId::parse(&forge) else { continue };
+            let cx = self.intent.context(&id);
+            let intent = &self.intent;
+            let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
+            // A file system may have been made before the deployer turned them off.
+            match self.reconcile(held, &cx, Kind::ALL, &decide).await {
+                Ok(Outcome::Done(Done { .. })) => drop(gone.insert(forge)),
+                Ok(Outcome::Superseded { lost_tie }) => return Verdict::Superseded { lost_tie },
+                Ok(Outcome::Pending(more)) => pending.extend(more),
+                Err(err) => failures.push(err),
+            }
         }
-    }
-
-    /// Brings a forge to nothing.
-    async fn clear(&self, names: &Names, there: Inventory) -> Result<Outcome> {
-        let cx = context(self.function, self.request, names, BTreeSet::new());
-        let mut watch = self.watch(names, &cx.owner);
-        let wish = |there: &Inventory| Ok(desired::desired_while_deleting(&cx, there));
-        Box::pin(self.walk(names, &cx.owner).to(there, &wish, &mut watch)).await
-    }
-
-    fn walk<'w>(&'w self, names: &'w Names, owner: &'w Owner) -> Walk<'w> {
-        Walk {
-            aws: &self.function.aws,
-            names,
-            owner,
-            kinds: self.function.kinds(),
-            pace: self.function.settings.pace,
-            deadline: self.until,
+        if !pending.is_empty() && (must_go || !self.window.is_last) {
+            return Verdict::Pending(pending);
         }
+        if must_go && !failures.is_empty() {
+            return Verdict::Failure(Error::all(failures));
+        }
+        let left: Vec<String> = failures.iter().map(chain).chain(pending).collect();
+        if !left.is_empty() {
+            tracing::warn!(left = left.join("; "), "left to the next operation");
+        }
+        Verdict::Success { inventory, gone }
     }
 
-    fn watch<'w>(&'w self, names: &'w Names, owner: &'w Owner) -> Watch<'w> {
-        Watch::new(&self.function.aws, names, owner, self.function.settings.pace, Some(self.request))
+    async fn reconcile(
+        &self,
+        held: &Held,
+        cx: &crate::desired::Context,
+        kinds: &[Kind],
+        desired: crate::reconcile::DesiredState<'_>,
+    ) -> Result<Outcome> {
+        let target = Target {
+            names: &cx.names,
+            owner: &cx.owner,
+            kinds,
+            until: self.window.until,
+            settled: held.settled,
+        };
+        Box::pin(reconcile(&self.writer(), &target, desired)).await
+    }
+
+    fn writer(&self) -> Writer<'_, C> {
+        Writer {
+            cloud: self.cloud,
+            key: &self.claimant.key,
+            by: &self.claimant.by,
+            claimant: Some(&self.claimant),
+            timing: self.deployment.timing,
+        }
     }
 }
 
-fn gone(physical_id: &str) -> Finish {
-    Finish::Done { physical_id: physical_id.to_owned(), attributes: Map::new() }
+/// Runs work; a panic in it is an error like any other.
+async fn guarded<T>(work: impl Future<Output = T>) -> Result<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.map_err(|panic| Error::Bug(panic_text(panic.as_ref())))
 }
 
-/// Marks a forge as having been completed, for [`release`] and for a Delete that need not look twice, and with the
-/// operation that did it: a Delete of an earlier forge of the same ID may still be retried.
-async fn complete(function: &Function, request: &Request, cx: &Context, there: &Inventory) -> Result<()> {
-    let Some(queue) = there.get(Kind::JobQueue, &cx.names.queue(Line::Work)) else { return Ok(()) };
-    if queue.tags.contains_key(COMPLETED_TAG) {
-        return Ok(());
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_its_text() {
+        #[allow(clippy::panic)] // that is what is tested
+        let work = async {
+            if true {
+                panic!("the {} is broken", "thing")
+            }
+        };
+        let err = guarded(work).now_or_never().unwrap().unwrap_err();
+        assert_eq!(
+            (err.code(), err.to_string().as_str()),
+            ("InternalFailure", "a bug in this function: the thing is broken")
+        );
     }
-    let mut set = Tags::from([(COMPLETED_TAG.to_owned(), cx.since.clone())]);
-    let signed = request.envelope.response_url.signed_at();
-    set.extend(signed.map(|signed| (OPERATION_TAG.to_owned(), signed.to_string())));
-    resource::retag(&function.aws, queue, &TagChanges { set, remove: Vec::new() }).await
-}
 
-/// Leaves a forge to whoever names its ID: `DisposeOnDeletion: false`.
-async fn release(function: &Function, cx: &Context, there: &Inventory) -> Result<()> {
-    let set = Tags::from([(RELEASED_TAG.to_owned(), cx.since.clone())]);
-    let tags = TagChanges { set, remove: Vec::new() };
-    let ours = there.parts.values().filter(|seen| cx.owner.owns(&seen.tags));
-    let unmarked = ours.filter(|seen| !seen.tags.contains_key(RELEASED_TAG));
-    let retags = unmarked.map(|seen| resource::retag(&function.aws, seen, &tags));
-    let errors: Vec<Error> =
-        futures_util::future::join_all(retags).await.into_iter().filter_map(Result::err).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Error::all(errors)) }
+    #[test]
+    fn a_window_ends_with_the_invocation_or_with_the_budget() {
+        let now = Now { mono: Duration::from_secs(100), wall: Timestamp::from_secs(1000), scale: 1.0 };
+        let of = |left: u64, age: i64, timeout: u64| {
+            let left = Some(Duration::from_secs(left));
+            let window =
+                Window::of(&now, left, Timestamp::from_secs(1000 - age), Duration::from_secs(timeout));
+            (window.until.as_secs(), window.is_last)
+        };
+        assert_eq!(of(900, 0, 3600), (940, false));
+        assert_eq!(of(900, 3400, 3600), (180, true), "less a margin of two minutes");
+        assert_eq!(of(900, 4000, 3600), (100, true));
+        assert_eq!(of(60, 0, 3600), (130, false), "a short invocation works for half of its time");
+        assert_eq!(of(900, 0, 200), (280, true));
+    }
 }

@@ -1,70 +1,27 @@
-//! PURE. What is to be done, decided before anything is done: from what is wanted and what is there to a plan.
+//! PURE. The plan: the steps from the observed state to the desired state.
 //!
-//! A plan holds every step that is still needed, also those that have to wait for others; what may be done now
-//! is [`Plan::ready`]. It is made afresh after each look, so it never has to be right about the future.
+//! A plan holds every step that is still needed, also those that have to wait for others; [`Plan::ready`] gives those
+//! that can be taken now. It is made afresh after each look, so it never has to be right about the future.
 //!
-//! Make before break: what is wanted is made first, and what is not wanted goes only when all that is wanted
-//! stands, and nothing that is there refers to it any more.
+//! Make before break: desired resources are made first, and unwanted ones go only when all that is desired stands and
+//! nothing observed refers to them any more.
 
 use crate::inventory::Inventory;
-use crate::name::{FORGE_TAG, LOGICAL_TAG, RELEASED_TAG, STACK_TAG};
-use crate::resource::{Change, Kind, Part, PartId, Phase, Seen, Tags};
-use crate::resources::compute_environment::is_iam_lag;
+use crate::owner::{Owner, describe_owner};
+use crate::registry::{Desired, Existing};
+use crate::resource::{Change, Phase, Recovery, ResourceId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Whose a forge is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// The forge.
-    pub forge_id: String,
-    /// The stack, by its ARN.
-    pub stack_id: String,
-    /// The resource of the stack.
-    pub logical_id: String,
-    /// Whether it may take over what another stack has released: it names the forge's ID itself.
-    pub adopts: bool,
-}
-
-impl Owner {
-    /// The tags by which its parts are known.
-    pub fn tags(&self) -> Tags {
-        let tags =
-            [(FORGE_TAG, &self.forge_id), (STACK_TAG, &self.stack_id), (LOGICAL_TAG, &self.logical_id)];
-        tags.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
-    }
-
-    /// Whether a part with these tags may be changed and deleted on its behalf.
-    pub fn owns(&self, tags: &Tags) -> bool {
-        let is = |key: &str, value: &str| tags.get(key).map(String::as_str) == Some(value);
-        let released = self.adopts && tags.contains_key(RELEASED_TAG);
-        let of_this_stack = is(STACK_TAG, &self.stack_id) && is(LOGICAL_TAG, &self.logical_id);
-        is(FORGE_TAG, &self.forge_id) && (of_this_stack || released)
-    }
-}
-
-/// Who a part with these tags belongs to, in words.
-pub fn owner_in_words(tags: &Tags) -> String {
-    let tag = |key: &str| tags.get(key).map(String::as_str);
-    match (tag(FORGE_TAG), tag(STACK_TAG)) {
-        (Some(forge), Some(stack)) => {
-            let logical = tag(LOGICAL_TAG).unwrap_or("an unnamed resource");
-            format!("forge {forge} of {logical} in stack {stack}")
-        }
-        (Some(forge), None) => format!("forge {forge} of an unknown stack"),
-        _ => "somebody else: it bears no tag of Tower Forge".to_owned(),
-    }
-}
-
-/// What to do about one part.
+/// What to do about one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make it.
     Create,
     /// Change it in place.
     Update(Vec<Change>),
-    /// Have AWS look again at what made it invalid.
+    /// Have AWS look again at what made it invalid, or make it anew.
     Repair(String),
     /// Stop it, so that it can be deleted.
     Disable,
@@ -73,8 +30,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// One word.
-    pub fn word(&self) -> &'static str {
+    /// Its name.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update(_) => "update",
@@ -96,14 +53,14 @@ impl Action {
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The part.
-    pub id: PartId,
+    /// The resource.
+    pub id: ResourceId,
     /// What to do.
     pub action: Action,
     /// Why, in words.
     pub why: String,
     /// What it has to wait for; empty if it can be taken now.
-    pub after: Vec<PartId>,
+    pub after: Vec<ResourceId>,
 }
 
 /// What is to be done.
@@ -111,69 +68,81 @@ pub struct Step {
 pub struct Plan {
     /// The steps, in an order in which they could be taken one by one.
     pub steps: Vec<Step>,
-    /// What is on its way, with AWS's last word on it.
-    pub settling: Vec<(PartId, String)>,
-    /// What is wanted and belongs to somebody else, with whose it is.
-    pub conflicts: Vec<(PartId, String)>,
-    /// What is wanted and will not stand by itself, with AWS's reason.
-    pub broken: Vec<(PartId, String)>,
+    /// What is in transition, with AWS's status.
+    pub settling: Vec<(ResourceId, String)>,
+    /// What is desired and belongs to another owner, with that owner.
+    pub conflicts: Vec<(ResourceId, String)>,
+    /// What is desired and does not become valid by itself, with AWS's reason.
+    pub broken: Vec<(ResourceId, String)>,
 }
 
-/// Compares what is wanted, given in an order in which it can be made, with what is there.
-pub fn plan(wanted: &[Part], there: &Inventory, owner: &Owner) -> Plan {
+/// Compares the desired resources, given in an order in which they can be made, with what has been observed.
+///
+/// `may_lag` says whether something that a resource refers to is so young that AWS may not know it everywhere yet.
+pub fn plan(
+    desired: &[Desired],
+    inventory: &Inventory,
+    owner: &Owner,
+    may_lag: &dyn Fn(&Existing) -> bool,
+) -> Plan {
     let mut plan = Plan::default();
     let mut done = BTreeSet::new();
-    for part in wanted {
-        if plan_wanted(part, there, owner, &done, &mut plan) {
-            done.insert(part.id.clone());
+    for resource in desired {
+        if plan_desired(resource, inventory, owner, may_lag, &done, &mut plan) {
+            done.insert(resource.id.clone());
         }
     }
-    let pending: Vec<PartId> =
-        wanted.iter().map(|part| &part.id).filter(|id| !done.contains(*id)).cloned().collect();
-    let kept = kept(wanted, there);
+    let pending: Vec<ResourceId> =
+        desired.iter().map(|resource| &resource.id).filter(|id| !done.contains(*id)).cloned().collect();
+    let kept = kept(desired, inventory);
     // Leaves first: queues before environments before what those refer to.
-    for seen in there.parts.values().rev().filter(|seen| owner.owns(&seen.tags) && !kept.contains(&seen.id)) {
-        plan_unwanted(seen, there, owner, &pending, &kept, &mut plan);
+    let unwanted = inventory
+        .resources
+        .values()
+        .rev()
+        .filter(|existing| !kept.contains(&existing.id) && owner.owns(&existing.tags));
+    for existing in unwanted {
+        plan_unwanted(existing, inventory, owner, &pending, &kept, &mut plan);
     }
     plan
 }
 
-/// Plans one wanted part; returns whether it stands as wanted.
-fn plan_wanted(
-    part: &Part,
-    there: &Inventory,
+/// Plans one desired resource; returns whether it stands as desired.
+fn plan_desired(
+    resource: &Desired,
+    inventory: &Inventory,
     owner: &Owner,
-    done: &BTreeSet<PartId>,
+    may_lag: &dyn Fn(&Existing) -> bool,
+    done: &BTreeSet<ResourceId>,
     plan: &mut Plan,
 ) -> bool {
-    let id = &part.id;
-    let after: Vec<PartId> = part.needs.iter().filter(|need| !done.contains(*need)).cloned().collect();
+    let id = &resource.id;
+    let after: Vec<ResourceId> = resource.after.iter().filter(|id| !done.contains(*id)).cloned().collect();
     let mut step = |action: Action, why: String| {
         plan.steps.push(Step { id: id.clone(), action, why, after: after.clone() });
         false
     };
-    let Some(seen) = there.parts.get(id) else {
+    let Some(existing) = inventory.get(id) else {
         return step(Action::Create, "it does not exist".to_owned());
     };
-    if !owner.owns(&seen.tags) {
-        plan.conflicts.push((id.clone(), owner_in_words(&seen.tags)));
+    if !owner.owns(&existing.tags) {
+        plan.conflicts.push((id.clone(), describe_owner(&existing.tags)));
         return false;
     }
-    let drift = part.drift(seen);
-    match &seen.phase {
-        Phase::Settling(status) => {
+    let drift = resource.drift(existing);
+    match &existing.phase {
+        Phase::Settling(status) | Phase::Deleting(status) => {
             plan.settling.push((id.clone(), status.clone()));
             false
         }
-        // It only finishes its jobs; what is wrong with it no longer matters.
-        Phase::Broken(_) if is_retiring(part) && drift.is_empty() => true,
-        Phase::Broken(why) if !is_retiring(part) => {
-            if id.kind == Kind::ComputeEnvironment && is_iam_lag(why) {
-                return step(Action::Repair(why.clone()), why.clone());
+        Phase::Broken(reason) if !resource.is_draining => {
+            if existing.recovery(reason, may_lag(existing)) == Recovery::Revalidate {
+                return step(Action::Repair(reason.clone()), reason.clone());
             }
-            plan.broken.push((id.clone(), why.clone()));
+            plan.broken.push((id.clone(), reason.clone()));
             false
         }
+        // What only drains finishes its jobs; what is wrong with it no longer matters.
         _ if drift.is_empty() => true,
         _ => {
             let fields: Vec<&str> = drift.iter().map(|change| change.field.as_str()).collect();
@@ -183,22 +152,15 @@ fn plan_wanted(
     }
 }
 
-fn is_retiring(part: &Part) -> bool {
-    use crate::resource::Spec;
-    use crate::resources::compute_environment::Duty;
-    matches!(&part.spec, Spec::ComputeEnvironment(spec) if spec.duty == Duty::Retiring)
-}
-
-/// What is wanted, and what that refers to as it is there: a template lives as long as an environment of it.
-fn kept(wanted: &[Part], there: &Inventory) -> BTreeSet<PartId> {
-    let mut kept: BTreeSet<PartId> = wanted.iter().map(|part| part.id.clone()).collect();
-    let mut queue: Vec<PartId> = kept.iter().cloned().collect();
+/// What is desired, and what that refers to as it is: a template lives as long as an environment of it.
+fn kept(desired: &[Desired], inventory: &Inventory) -> BTreeSet<ResourceId> {
+    let mut kept: BTreeSet<ResourceId> = desired.iter().map(|resource| resource.id.clone()).collect();
+    let mut queue: Vec<ResourceId> = kept.iter().cloned().collect();
     while let Some(id) = queue.pop() {
-        // A queue that will let go of an environment does not keep it.
-        if id.kind == Kind::JobQueue {
+        if !id.kind.traits().keeps_references {
             continue;
         }
-        for reference in there.parts.get(&id).into_iter().flat_map(|seen| &seen.refs) {
+        for reference in inventory.get(&id).into_iter().flat_map(|existing| &existing.refs) {
             if kept.insert(reference.clone()) {
                 queue.push(reference.clone());
             }
@@ -208,32 +170,33 @@ fn kept(wanted: &[Part], there: &Inventory) -> BTreeSet<PartId> {
 }
 
 fn plan_unwanted(
-    seen: &Seen,
-    there: &Inventory,
+    existing: &Existing,
+    inventory: &Inventory,
     owner: &Owner,
-    pending: &[PartId],
-    kept: &BTreeSet<PartId>,
+    pending: &[ResourceId],
+    kept: &BTreeSet<ResourceId>,
     plan: &mut Plan,
 ) {
-    let id = &seen.id;
-    if let Phase::Settling(status) = &seen.phase {
+    let id = &existing.id;
+    if let Phase::Settling(status) | Phase::Deleting(status) = &existing.phase {
         plan.settling.push((id.clone(), status.clone()));
         return;
     }
     let mut after = pending.to_vec();
-    if seen.is_enabled() {
+    if existing.is_enabled() {
         let why = "it is not wanted any more and must stop first".to_owned();
         plan.steps.push(Step { id: id.clone(), action: Action::Disable, why, after });
         return;
     }
-    // What somebody else has pointed at our part is not waited for: it would never go.
-    let ours = |seen: &&Seen| owner.owns(&seen.tags);
-    after.extend(there.holders(id).filter(ours).map(|holder| holder.id.clone()));
-    // Instances write to the log group and to file systems until the last of them has gone. Those that stay do
-    // not use what goes: a file system that has failed was never mounted.
-    if matches!(id.kind, Kind::Efs | Kind::Fsx | Kind::LogGroup) {
-        let environments = there.of(Kind::ComputeEnvironment).filter(ours);
-        after.extend(environments.map(|seen| seen.id.clone()).filter(|id| !kept.contains(id)));
+    // A reference of another owner is not waited for: it would never go.
+    let ours = |existing: &&Existing| owner.owns(&existing.tags);
+    after.extend(inventory.referrers(id).filter(ours).map(|referrer| referrer.id.clone()));
+    // Instances write to the log group and to file systems until the last of them has gone. Those that stay do not
+    // use what goes: a file system that has failed was never mounted.
+    if id.kind.traits().outlives_instances {
+        let later = inventory.resources.values().filter(ours).map(|existing| &existing.id);
+        let later = later.filter(|other| !other.kind.traits().outlives_instances && other.kind > id.kind);
+        after.extend(later.filter(|other| !kept.contains(*other)).cloned());
     }
     after.sort();
     after.dedup();
@@ -259,15 +222,15 @@ impl Plan {
         self.steps.iter().filter(|step| step.after.is_empty())
     }
 
-    /// What is still to come, a line for each part, with AWS's last word where there is one.
+    /// What is still to come, a line for each resource, with AWS's status where there is one.
     pub fn pending(&self) -> Vec<String> {
         let settling = self.settling.iter().map(|(id, status)| format!("{id} ({status})"));
         settling
-            .chain(self.steps.iter().map(|step| format!("{} of {}", step.action.word(), step.id)))
+            .chain(self.steps.iter().map(|step| format!("{} of {}", step.action.as_str(), step.id)))
             .collect()
     }
 
-    /// The plan as data, for whoever asked for a preview.
+    /// The plan as data, for a preview.
     pub fn to_json(&self) -> Value {
         let step = |step: &Step| {
             let changes = match &step.action {
@@ -279,7 +242,7 @@ impl Plan {
                 .map(|Change { field, from, to }| json!({"field": field, "from": from, "to": to}));
             json!({
                 "mark": step.action.mark().to_string(),
-                "action": step.action.word(),
+                "action": step.action.as_str(),
                 "kind": step.id.kind.to_string(),
                 "name": step.id.name,
                 "why": step.why,
@@ -289,9 +252,9 @@ impl Plan {
         };
         json!({
             "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
-            "settling": self.settling.iter().map(|(id, status)| json!({"part": id.to_string(), "status": status})).collect::<Vec<_>>(),
-            "conflicts": self.conflicts.iter().map(|(id, owner)| json!({"part": id.to_string(), "owner": owner})).collect::<Vec<_>>(),
-            "broken": self.broken.iter().map(|(id, why)| json!({"part": id.to_string(), "why": why})).collect::<Vec<_>>(),
+            "settling": self.settling.iter().map(|(id, status)| json!({"resource": id.to_string(), "status": status})).collect::<Vec<_>>(),
+            "conflicts": self.conflicts.iter().map(|(id, owner)| json!({"resource": id.to_string(), "owner": owner})).collect::<Vec<_>>(),
+            "broken": self.broken.iter().map(|(id, why)| json!({"resource": id.to_string(), "why": why})).collect::<Vec<_>>(),
         })
     }
 }

@@ -6,27 +6,27 @@ use std::collections::BTreeMap;
 /// The documents, as they stand in `policies/`.
 pub mod documents {
     /// Batch may assume the service role.
-    pub const TRUST_BATCH: &str = include_str!("../policies/trust-batch.json");
+    pub const TRUST_BATCH: &str = include_str!("../../policies/trust-batch.json");
     /// EC2 may assume the instance role.
-    pub const TRUST_EC2: &str = include_str!("../policies/trust-ec2.json");
+    pub const TRUST_EC2: &str = include_str!("../../policies/trust-ec2.json");
     /// ECS tasks may assume the execution and head-job roles.
-    pub const TRUST_ECS_TASKS: &str = include_str!("../policies/trust-ecs-tasks.json");
+    pub const TRUST_ECS_TASKS: &str = include_str!("../../policies/trust-ecs-tasks.json");
     /// Spot Fleet may assume the fleet role.
-    pub const TRUST_SPOTFLEET: &str = include_str!("../policies/trust-spotfleet.json");
+    pub const TRUST_SPOTFLEET: &str = include_str!("../../policies/trust-spotfleet.json");
     /// What Nextflow's head job calls.
-    pub const NEXTFLOW: &str = include_str!("../policies/nextflow-policy.json");
+    pub const NEXTFLOW: &str = include_str!("../../policies/nextflow-policy.json");
     /// The work bucket and `AllowBuckets`.
-    pub const S3: &str = include_str!("../policies/s3-policy.json");
+    pub const S3: &str = include_str!("../../policies/s3-policy.json");
     /// The roles that Nextflow writes into job definitions.
-    pub const PASS_ROLE: &str = include_str!("../policies/pass-role-policy.json");
+    pub const PASS_ROLE: &str = include_str!("../../policies/pass-role-policy.json");
     /// The forge's log group, write only.
-    pub const CLOUDWATCH_AGENT: &str = include_str!("../policies/cloudwatch-agent-policy.json");
+    pub const CLOUDWATCH_AGENT: &str = include_str!("../../policies/cloudwatch-agent-policy.json");
     /// The key of encrypted volumes.
-    pub const KMS: &str = include_str!("../policies/kms-policy.json");
+    pub const KMS: &str = include_str!("../../policies/kms-policy.json");
     /// Pipeline secrets, for the execution role.
-    pub const SECRETS_EXECUTION: &str = include_str!("../policies/secrets-policy-execution-role.json");
+    pub const SECRETS_EXECUTION: &str = include_str!("../../policies/secrets-policy-execution-role.json");
     /// Pipeline secrets, for the instance role.
-    pub const SECRETS_INSTANCE: &str = include_str!("../policies/secrets-policy-instance-role.json");
+    pub const SECRETS_INSTANCE: &str = include_str!("../../policies/secrets-policy-instance-role.json");
 }
 
 /// What stands for the placeholders of a document.

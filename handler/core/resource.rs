@@ -1,158 +1,91 @@
-//! What the engine knows of every kind of AWS resource, and nothing more.
+//! The contract between the engine and the kinds of resource: what a kind has to say of itself.
 //!
-//! A kind is a file in `resources/` with a `Spec` (what a part should be), a `Live` (what AWS says it is), a pure
-//! `drift` between them, and four calls: `look`, `create`, `update`, `delete`. There is no `wait`: waiting is
-//! looking until [`Phase::Settled`], and the engine does that for all parts at once. This file is the switch
-//! between the engine, which speaks of parts, and the kinds.
+//! A kind says what a resource should be (`Spec`), what AWS says it is (`Observed`), how the two differ, and which
+//! AWS calls lead from one to the other (`Call`). It makes no call itself: the adapter in `handler/aws/` maps each
+//! `Call` to one request. Waiting is not part of it: the engine looks until a resource is [`Phase::Settled`].
 
-use crate::aws::Aws;
-use crate::error::{Error, Result};
-use crate::resources::{
-    compute_environment, efs, fsx, instance_profile, job_queue, launch_template, log_group, role,
-};
+use crate::error::ServiceError;
+use crate::for_each_kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// The sorts of AWS resource that a forge is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// An IAM role.
-    Role,
-    /// An IAM instance profile.
-    InstanceProfile,
-    /// A CloudWatch log group.
-    LogGroup,
-    /// An EFS file system with its mount targets.
+macro_rules! kind_enum {
+    ($($kind:ident => $module:ident, $doc:literal,)+) => {
+        /// The kinds of AWS resource, in the order of creation; deletion runs backwards.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $(#[doc = $doc] $kind),+ }
+
+        impl Kind {
+            /// All of them, in the order of creation.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
+        }
+    };
+}
+for_each_kind!(kind_enum);
+
+/// What the engine must know of a kind and no single resource shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// The kind in the words of a person.
+    pub noun: &'static str,
+    /// Whether a change shows at the next look; Batch and the file systems take their time.
+    pub is_immediate: bool,
+    /// How many of them an account may have in a region.
+    pub quota: Option<usize>,
+    /// Whether instances use it to the end, so that it goes only after the last compute environment.
+    pub outlives_instances: bool,
+    /// Whether AWS would delete or empty it while something still uses it. Such a deletion rests on having seen no
+    /// user, and a look proves that only once it is settled (`claim.rs`).
+    pub rests_on_absence: bool,
+    /// Whether what it refers to must stay as long as it does; a queue lets go of its environments.
+    pub keeps_references: bool,
+    /// What has to be deployed with the function before it may make one.
+    pub feature: Option<Feature>,
+}
+
+/// A part of the function that its deployer can leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// EFS file systems.
     Efs,
-    /// An FSx for Lustre file system.
+    /// FSx file systems.
     Fsx,
-    /// An EC2 launch template.
-    LaunchTemplate,
-    /// A Batch compute environment.
-    ComputeEnvironment,
-    /// A Batch job queue.
-    JobQueue,
 }
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Role,
-        Self::InstanceProfile,
-        Self::LogGroup,
-        Self::Efs,
-        Self::Fsx,
-        Self::LaunchTemplate,
-        Self::ComputeEnvironment,
-        Self::JobQueue,
-    ];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Role => "role",
-            Self::InstanceProfile => "instance profile",
-            Self::LogGroup => "log group",
-            Self::Efs => "EFS file system",
-            Self::Fsx => "FSx file system",
-            Self::LaunchTemplate => "launch template",
-            Self::ComputeEnvironment => "compute environment",
-            Self::JobQueue => "job queue",
-        })
-    }
-}
-
-/// One AWS resource of a forge, by kind and name.
+/// One resource of a forge, by kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartId {
+pub struct ResourceId {
     /// Its kind.
     pub kind: Kind,
     /// Its name; of a file system its tag `Name`.
     pub name: String,
 }
 
-impl PartId {
-    /// The part of that kind and name.
+impl ResourceId {
+    /// The resource of that kind and name.
     pub fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
 
-impl fmt::Display for PartId {
+impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
 }
 
-/// A part as it should be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// Which part.
-    pub id: PartId,
-    /// What it should be.
-    pub spec: Spec,
-    /// The tags that it should bear.
-    pub tags: Tags,
-    /// Tags that it should not bear; others that somebody else has set are left alone.
-    pub untags: BTreeSet<String>,
-    /// What must stand before it can be made or changed.
-    pub needs: Vec<PartId>,
-}
-
-/// What a part should be, by kind.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Spec {
-    Role(role::Spec),
-    InstanceProfile(instance_profile::Spec),
-    LogGroup(log_group::Spec),
-    Efs(efs::Spec),
-    Fsx(fsx::Spec),
-    LaunchTemplate(Box<launch_template::Spec>),
-    ComputeEnvironment(Box<compute_environment::Spec>),
-    JobQueue(job_queue::Spec),
-}
-
-/// A part as AWS describes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
-    /// Which part.
-    pub id: PartId,
-    /// Its tags, by which it is known whose it is.
-    pub tags: Tags,
-    /// How far along it is.
-    pub phase: Phase,
-    /// The parts of the same forge that it refers to.
-    pub refs: Vec<PartId>,
-    /// What AWS says.
-    pub live: Live,
-}
-
-/// What AWS says of a part, by kind.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Live {
-    Role(role::Live),
-    InstanceProfile(instance_profile::Live),
-    LogGroup(log_group::Live),
-    Efs(efs::Live),
-    Fsx(fsx::Live),
-    LaunchTemplate(launch_template::Live),
-    ComputeEnvironment(compute_environment::Live),
-    JobQueue(job_queue::Live),
-}
-
-/// How far along a live part is.
+/// How far along a resource is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// At rest: it can be used, changed or deleted.
     Settled,
-    /// On its way, with AWS's word for where it is.
+    /// On its way, with AWS's status.
     Settling(String),
+    /// On its way to being gone, with AWS's status.
+    Deleting(String),
     /// At rest in a state that it does not leave by itself, with AWS's reason.
     Broken(String),
 }
@@ -183,174 +116,143 @@ impl Change {
 pub struct TagChanges {
     /// To set.
     pub set: Tags,
-    /// To remove.
+    /// To remove, by key.
     pub remove: Vec<String>,
 }
 
-impl Part {
-    /// What sets `seen` apart from this part; empty when they agree.
-    pub fn drift(&self, seen: &Seen) -> Vec<Change> {
-        let mut changes = match (&self.spec, &seen.live) {
-            (Spec::Role(spec), Live::Role(live)) => role::drift(spec, live),
-            (Spec::InstanceProfile(spec), Live::InstanceProfile(live)) => instance_profile::drift(spec, live),
-            (Spec::LogGroup(spec), Live::LogGroup(live)) => log_group::drift(spec, live),
-            (Spec::Efs(spec), Live::Efs(live)) => efs::drift(spec, live),
-            (Spec::Fsx(spec), Live::Fsx(live)) => fsx::drift(spec, live),
-            // Its content is fixed when it is made; a change is another template.
-            (Spec::LaunchTemplate(_), Live::LaunchTemplate(_)) => Vec::new(),
-            (Spec::ComputeEnvironment(spec), Live::ComputeEnvironment(live)) => {
-                compute_environment::drift(spec, live)
-            }
-            (Spec::JobQueue(spec), Live::JobQueue(live)) => job_queue::drift(spec, live),
-            _ => unreachable!("a part is only compared with what was seen under its own kind and name"),
-        };
-        let TagChanges { set, remove } = self.tag_changes(seen);
-        for (key, value) in set {
-            let from = seen.tags.get(&key).map_or_else(|| "absent".to_owned(), |old| format!("{old:?}"));
-            changes.push(Change { field: format!("Tags.{key}"), from, to: format!("{value:?}") });
-        }
-        for key in remove {
-            let from = format!("{:?}", seen.tags[&key]);
-            changes.push(Change { field: format!("Tags.{key}"), from, to: "absent".to_owned() });
-        }
-        changes
+impl TagChanges {
+    /// What leads from `observed` to having `wanted` and not having `unwanted`; other tags are left alone.
+    pub fn between(observed: &Tags, wanted: &Tags, unwanted: &BTreeSet<String>) -> Self {
+        let set = wanted.iter().filter(|(key, value)| observed.get(*key) != Some(*value));
+        let remove = unwanted.iter().filter(|key| observed.contains_key(*key));
+        Self { set: set.map(|(k, v)| (k.clone(), v.clone())).collect(), remove: remove.cloned().collect() }
     }
 
-    /// Which of its tags differ.
-    pub fn tag_changes(&self, seen: &Seen) -> TagChanges {
-        let set = self.tags.iter().filter(|(key, value)| seen.tags.get(*key) != Some(*value));
-        let remove = self.untags.iter().filter(|key| seen.tags.contains_key(*key));
-        TagChanges {
-            set: set.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            remove: remove.cloned().collect(),
-        }
+    /// The calls that make these changes, setting before removing.
+    pub fn calls<C>(&self, set: impl FnOnce(Tags) -> C, remove: impl FnOnce(Vec<String>) -> C) -> Vec<C> {
+        let set = (!self.set.is_empty()).then(|| set(self.set.clone()));
+        let remove = (!self.remove.is_empty()).then(|| remove(self.remove.clone()));
+        set.into_iter().chain(remove).collect()
     }
 }
 
-impl Seen {
-    /// Whether it serves as long as it is not disabled first; only Batch's resources do.
-    pub fn is_enabled(&self) -> bool {
-        match &self.live {
-            Live::ComputeEnvironment(live) => live.enabled,
-            Live::JobQueue(live) => live.enabled,
-            _ => false,
-        }
-    }
+/// A resource that AWS shows, whoever it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<O> {
+    /// Which resource.
+    pub id: ResourceId,
+    /// Its tags, which say whose it is.
+    pub tags: Tags,
+    /// How far along it is.
+    pub phase: Phase,
+    /// The resources of the same forge that it refers to.
+    pub refs: Vec<ResourceId>,
+    /// When AWS made it, in seconds since 1970, where AWS says so.
+    pub created: Option<i64>,
+    /// What AWS says it is.
+    pub observed: O,
+}
 
-    /// The compute environment that this is.
-    pub fn environment(&self) -> Option<&compute_environment::Live> {
-        match &self.live {
-            Live::ComputeEnvironment(live) => Some(live),
-            _ => None,
-        }
-    }
-
-    /// The job queue that this is.
-    pub fn queue(&self) -> Option<&job_queue::Live> {
-        match &self.live {
-            Live::JobQueue(live) => Some(live),
-            _ => None,
-        }
-    }
-
-    /// When IAM made it, in seconds since 1970; only IAM's resources say.
-    pub fn created(&self) -> Option<i64> {
-        match &self.live {
-            Live::Role(live) => Some(live.created),
-            Live::InstanceProfile(live) => Some(live.created),
-            _ => None,
-        }
+impl<O> Found<O> {
+    /// The same with something else in place of what AWS says.
+    pub fn map<P>(self, map: impl FnOnce(O) -> P) -> Found<P> {
+        let Self { id, tags, phase, refs, created, observed } = self;
+        Found { id, tags, phase, refs, created, observed: map(observed) }
     }
 }
 
-/// Starts making a part.
-///
-/// # Errors
-///
-/// AWS's refusal. A name that is taken is none: whose it is shows at the next look.
-pub async fn create(aws: &Aws, part: &Part) -> Result<()> {
-    let name = &part.id.name;
-    let made = match &part.spec {
-        Spec::Role(spec) => role::create(aws, name, spec, &part.tags).await,
-        Spec::InstanceProfile(spec) => instance_profile::create(aws, name, spec, &part.tags).await,
-        Spec::LogGroup(spec) => log_group::create(aws, name, spec, &part.tags).await,
-        Spec::Efs(spec) => efs::create(aws, name, spec, &part.tags).await,
-        Spec::Fsx(spec) => fsx::create(aws, name, spec, &part.tags).await,
-        Spec::LaunchTemplate(spec) => launch_template::create(aws, name, spec, &part.tags).await,
-        Spec::ComputeEnvironment(spec) => compute_environment::create(aws, name, spec, &part.tags).await,
-        Spec::JobQueue(spec) => job_queue::create(aws, name, spec, &part.tags).await,
-    };
-    match made {
-        Err(Error::Call { source, .. }) if source.is_taken() => Ok(()),
-        made => made,
+/// One look: the forge's resources of a kind, and what the account has of that kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing<O> {
+    /// The resources that bear the forge's names.
+    pub found: Vec<Found<O>>,
+    /// The rest of the account.
+    pub account: AccountUse,
+}
+
+impl<O> Listing<O> {
+    /// A look that shows the account nothing beyond the forge.
+    pub fn of(found: Vec<Found<O>>) -> Self {
+        Self { found, account: AccountUse::default() }
+    }
+
+    /// The same with something else in place of what AWS says.
+    pub fn map<P>(self, mut map: impl FnMut(O) -> P) -> Listing<P> {
+        let found = self.found.into_iter().map(|found| found.map(&mut map)).collect();
+        Listing { found, account: self.account }
     }
 }
 
-/// Starts bringing a part that is there to what it should be.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn update(aws: &Aws, part: &Part, seen: &Seen) -> Result<()> {
-    let tags = part.tag_changes(seen);
-    let name = &part.id.name;
-    match (&part.spec, &seen.live) {
-        (Spec::Role(spec), Live::Role(live)) => role::update(aws, name, spec, live, &tags).await,
-        (Spec::InstanceProfile(spec), Live::InstanceProfile(live)) => {
-            instance_profile::update(aws, name, spec, live, &tags).await
-        }
-        (Spec::LogGroup(spec), Live::LogGroup(live)) => log_group::update(aws, name, spec, live, &tags).await,
-        (Spec::Efs(spec), Live::Efs(live)) => efs::update(aws, spec, live, &tags).await,
-        (Spec::Fsx(spec), Live::Fsx(live)) => fsx::update(aws, spec, live, &tags).await,
-        (Spec::LaunchTemplate(_), Live::LaunchTemplate(live)) => {
-            launch_template::update(aws, live, &tags).await
-        }
-        (Spec::ComputeEnvironment(spec), Live::ComputeEnvironment(live)) => {
-            compute_environment::update(aws, name, spec, live, &tags).await
-        }
-        (Spec::JobQueue(spec), Live::JobQueue(live)) => job_queue::update(aws, name, spec, live, &tags).await,
-        _ => unreachable!("a part is only updated from what was seen under its own kind and name"),
-    }
+/// What the account has of a kind, whoever it belongs to; zero for kinds whose look does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountUse {
+    /// How many there are.
+    pub total: usize,
+    /// How many of them are in transition: how busy the service is.
+    pub in_transition: usize,
+    /// What resources of others refer to: (name of the other resource, resource of this forge).
+    pub foreign_references: Vec<(String, ResourceId)>,
 }
 
-/// Changes nothing but the tags of a part.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn retag(aws: &Aws, seen: &Seen, tags: &TagChanges) -> Result<()> {
-    let name = &seen.id.name;
-    match &seen.live {
-        Live::Role(_) => role::retag(aws, name, tags).await,
-        Live::InstanceProfile(_) => instance_profile::retag(aws, name, tags).await,
-        Live::LogGroup(live) => log_group::retag(aws, live, tags).await,
-        Live::Efs(live) => efs::retag(aws, live, tags).await,
-        Live::Fsx(live) => fsx::retag(aws, live, tags).await,
-        Live::LaunchTemplate(live) => launch_template::update(aws, live, tags).await,
-        Live::ComputeEnvironment(live) => crate::resources::batch::retag(aws, &live.arn, tags).await,
-        Live::JobQueue(live) => crate::resources::batch::retag(aws, &live.arn, tags).await,
-    }
+/// How to mend a resource that AWS shows as [`Phase::Broken`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Nothing helps but a person.
+    None,
+    /// AWS may find it valid when it looks again.
+    Revalidate,
 }
 
-/// Takes the next step towards a part's being gone: what serves is disabled first and deleted the next time.
-///
-/// # Errors
-///
-/// AWS's refusal. That it is gone already is none.
-pub async fn delete(aws: &Aws, seen: &Seen) -> Result<()> {
-    let name = &seen.id.name;
-    let gone = match &seen.live {
-        Live::Role(live) => role::delete(aws, name, live).await,
-        Live::InstanceProfile(live) => instance_profile::delete(aws, name, live).await,
-        Live::LogGroup(_) => log_group::delete(aws, name).await,
-        Live::Efs(live) => efs::delete(aws, live).await,
-        Live::Fsx(live) => fsx::delete(aws, live).await,
-        Live::LaunchTemplate(live) => launch_template::delete(aws, name, live).await,
-        Live::ComputeEnvironment(live) => compute_environment::delete(aws, name, live).await,
-        Live::JobQueue(live) => job_queue::delete(aws, name, live).await,
-    };
-    match gone {
-        Err(Error::Call { source, .. }) if source.is_not_found() => Ok(()),
-        gone => gone,
+/// One mutating AWS call on a resource: what the port's `write` carries out.
+pub trait MutatingCall {
+    /// The operation as IAM spells it, e.g. `iam:CreateRole`.
+    fn action(&self) -> &'static str;
+
+    /// Whether a refusal means that the call was not needed: a resource that exists already or is gone already.
+    fn tolerates(&self, refusal: &ServiceError) -> bool;
+}
+
+/// A kind of resource. Everything here is pure.
+pub trait Resource {
+    /// Which one.
+    const KIND: Kind;
+    /// What the engine must know of it.
+    const TRAITS: Traits;
+    /// What a resource should be.
+    type Spec: Clone + fmt::Debug + PartialEq + 'static;
+    /// What AWS says a resource is.
+    type Observed: Clone + fmt::Debug + PartialEq + 'static;
+    /// The mutating calls of this kind, one variant each.
+    type Call: Clone + fmt::Debug + PartialEq + MutatingCall;
+
+    /// What sets a resource apart from its spec, tags apart: what can be changed in place.
+    fn drift(spec: &Self::Spec, observed: &Self::Observed) -> Vec<Change>;
+
+    /// The calls that make a resource, one after the other.
+    fn create(name: &str, spec: &Self::Spec, tags: &Tags) -> Vec<Self::Call>;
+
+    /// The calls that bring a resource to its spec, sending only what differs.
+    fn update(name: &str, spec: &Self::Spec, observed: &Self::Observed) -> Vec<Self::Call>;
+
+    /// The calls that change nothing but tags.
+    fn set_tags(observed: &Self::Observed, changes: &TagChanges) -> Vec<Self::Call>;
+
+    /// The calls of the next step towards being gone; what is enabled is disabled first and deleted the next time.
+    fn delete(observed: &Self::Observed) -> Vec<Self::Call>;
+
+    /// Whether it serves until it is disabled.
+    fn is_enabled(_observed: &Self::Observed) -> bool {
+        false
+    }
+
+    /// How to mend a broken resource. `may_lag`: something it refers to is so young that its service may not know
+    /// it yet, whatever text AWS gives.
+    fn recovery(_observed: &Self::Observed, _reason: &str, _may_lag: bool) -> Recovery {
+        Recovery::None
+    }
+
+    /// The calls that make AWS look at a broken resource again.
+    fn revalidate(_observed: &Self::Observed) -> Vec<Self::Call> {
+        Vec::new()
     }
 }

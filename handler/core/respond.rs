@@ -1,17 +1,14 @@
-//! The answer to CloudFormation: one PUT of at most 4096 bytes.
+//! The response to CloudFormation: a body of at most 4096 bytes. PURE.
 
 use crate::event::Envelope;
-use crate::settings::Pace;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// CloudFormation refuses a longer body, and with it the operation, even if the work succeeded.
 pub const LIMIT: usize = 4096;
 
-/// The answer to one request.
+/// The response to one request.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum Response {
     /// It is done.
     Success {
         /// The forge's ID.
@@ -28,18 +25,7 @@ pub enum Answer {
     },
 }
 
-/// Why CloudFormation does not have the answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Undelivered {
-    /// The URL has expired or was never valid; trying again is useless.
-    #[error("the response URL was refused with status {0}")]
-    Refused(u16),
-    /// Nobody could be reached until time ran out.
-    #[error("the answer could not be delivered: {0}")]
-    Unreachable(String),
-}
-
-impl Answer {
+impl Response {
     /// The body of the PUT: everything except the Reason as it is, and as much of the Reason as fits.
     ///
     /// # Errors
@@ -105,50 +91,6 @@ fn fit(text: &str, room: usize) -> String {
     format!("{head}{GAP}{tail}")
 }
 
-/// Delivers an answer.
-///
-/// Retries what may pass (no connection, 429, 5xx) with a growing pause until `deadline`. Content-Type is sent
-/// empty because that is what CloudFormation signed.
-///
-/// # Errors
-///
-/// CloudFormation does not have the answer.
-pub async fn put(
-    http: &reqwest::Client,
-    envelope: &Envelope,
-    body: String,
-    pace: Pace,
-    deadline: Instant,
-) -> Result<(), Undelivered> {
-    let mut pause = 0.5;
-    loop {
-        let request = http
-            .put(envelope.response_url.expose().clone())
-            .header("content-type", "")
-            .timeout(Duration::from_secs(10))
-            .body(body.clone());
-        let why = match request.send().await.map_err(reqwest::Error::without_url) {
-            Ok(response) if response.status().is_success() => return Ok(()),
-            Ok(response) => {
-                let status = response.status();
-                if !(status.is_server_error() || status.as_u16() == 429 || status.as_u16() == 408) {
-                    return Err(Undelivered::Refused(status.as_u16()));
-                }
-                format!("status {}", status.as_u16())
-            }
-            // The URL is a secret; `without_url` has taken it out of the error.
-            Err(err) => err.to_string(),
-        };
-        let wait = pace.seconds(pause);
-        if Instant::now() + wait >= deadline {
-            return Err(Undelivered::Unreachable(why));
-        }
-        tracing::warn!(why, "CloudFormation's answer was not accepted yet");
-        tokio::time::sleep(wait).await;
-        pause = f64::min(pause * 2.0, 10.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,11 +109,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_is_longer_than_cloudformation_takes(
+        fn no_response_is_longer_than_cloudformation_takes(
             reason in "\\PC{0,3000}|[\"\\\\\u{1}\n€𝄞]{0,3000}", id in ".{0,40}", logical in ".{0,300}"
         ) {
-            let answer = Answer::Failed { physical_id: id, reason: reason.clone() };
-            let body = answer.body(&envelope(&logical)).unwrap();
+            let response = Response::Failed { physical_id: id, reason: reason.clone() };
+            let body = response.body(&envelope(&logical)).unwrap();
             prop_assert!(body.len() <= LIMIT);
             let read: Value = serde_json::from_str(&body).unwrap();
             let shown = read["Reason"].as_str().unwrap();
@@ -183,8 +125,8 @@ mod tests {
     #[test]
     fn attributes_that_do_not_fit_are_an_error_with_the_excess() {
         let attributes = Map::from_iter([("NextflowConfig".to_owned(), Value::from("x".repeat(5000)))]);
-        let answer = Answer::Success { physical_id: "id".into(), attributes };
-        let excess = answer.body(&envelope("Genomics")).unwrap_err();
+        let response = Response::Success { physical_id: "id".into(), attributes };
+        let excess = response.body(&envelope("Genomics")).unwrap_err();
         assert!(excess > 900, "{excess}");
     }
 }

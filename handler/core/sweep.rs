@@ -1,34 +1,36 @@
-//! `{"sweep": true}`: collects, of all forges of the region, what has been replaced and is idle.
+//! `{"sweep": true}`: collects, of all forges of the region, the generations that have been replaced and are idle.
 //!
-//! It knows no properties, so it only takes away: an environment that is tagged as retiring, disabled and idle,
-//! once its stack is at rest, and templates that nothing refers to any more. It disables nothing: AWS refuses to
-//! delete an ENABLED environment, and that refusal is the fence against a rollback that has just enabled it.
+//! It is the same plan with another desired state: everything as it is, but for what is ripe. It knows no properties
+//! and disables nothing: AWS refuses to delete an ENABLED environment, so one that a rollback has just enabled stays.
 
-use crate::aws::Aws;
-use crate::desired::queue_as_it_is;
-use crate::error::{AwsError, Context as _, Result, chain};
-use crate::function::Function;
+use crate::claim::writer::{self, Writer};
+use crate::claim::{Item, claim_for_sweep, release_after_sweep, resource_key};
+use crate::deployment::Deployment;
+use crate::error::{Result, chain};
+use crate::event::parse_rfc3339;
 use crate::inventory::Inventory;
-use crate::name::{FORGE_TAG, ForgeId, LOGICAL_TAG, Names, RETIRING_TAG, RoleKind, STACK_TAG};
-use crate::plan::Owner;
-use crate::resource::{self, Kind, Phase, Seen, TagChanges};
-use crate::resources::batch::name_of;
-use crate::resources::job_queue;
-use crate::settings::Settings;
-use crate::stack;
-use aws_smithy_types::date_time::{DateTime, Format};
+use crate::name::{ForgeId, Names, RETIRING_TAG, RoleKind};
+use crate::owner::Owner;
+use crate::port::{Cloud, Now, Sweepable};
+use crate::reconcile::{Done, Outcome, Target, reconcile};
+use crate::registry::{Desired, Existing, Registered as _};
+use crate::resource::{Kind, Phase, Resource as _};
+use crate::resources::compute_environment::{self, ComputeEnvironment};
+use crate::resources::job_queue::{self, JobQueue};
+use crate::resources::launch_template::LaunchTemplate;
+use crate::resources::role::Role;
+use crate::table::Updated;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
-use tokio::time::Instant;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-/// How long something is left alone if its stack's state cannot be told, in seconds.
-const UNKNOWN: f64 = 24.0 * 3600.0;
+/// How long something is left alone if the state of its stack cannot be told.
+const UNKNOWN: Duration = Duration::from_hours(24);
 
-/// What a sweep looks at.
-const KINDS: [Kind; 3] = [Kind::LaunchTemplate, Kind::ComputeEnvironment, Kind::JobQueue];
+/// The kinds that a sweep looks at.
+const KINDS: [Kind; 4] = [Role::KIND, LaunchTemplate::KIND, ComputeEnvironment::KIND, JobQueue::KIND];
 
-/// What a sweep did to one forge.
+/// What a sweep did.
 #[derive(Debug, Default)]
 struct Report {
     collected: Vec<String>,
@@ -36,24 +38,28 @@ struct Report {
     failed: Vec<String>,
 }
 
-/// Sweeps all forges of the region until `until`. Never fails: what does not go is said, and tried the next time.
-pub async fn sweep(function: &Function, until: Instant) -> Value {
-    let owners = match owners(&function.aws, &function.settings).await {
+/// Sweeps all forges of the region until `until`, by the monotonic clock. Never fails: what does not go is reported,
+/// and tried the next time.
+pub async fn sweep<C: Cloud>(cloud: &C, deployment: &Deployment, until: Duration) -> Value {
+    let owners = match cloud.sweepable(&format!("{}-", deployment.prefix)).await {
         Ok(owners) => owners,
         Err(err) => {
-            tracing::error!(error = chain(&err), "the sweep cannot look");
+            tracing::error!(error = chain(&err), "sweep failed to list resources");
             return json!({"failed": [chain(&err)]});
         }
     };
     let mut all = Report::default();
-    for owner in owners {
-        let mut report = Report::default();
-        if let Err(err) = sweep_forge(function, &owner, until, &mut report).await {
-            report.failed.push(format!("forge {}: {}", owner.forge_id, chain(&err)));
-        }
-        let (collected, failed) = (report.collected.join(", "), report.failed.join(", "));
-        let waiting = report.waiting.join(", ");
-        tracing::info!(forge = owner.forge_id, collected, waiting, failed, "swept");
+    for Sweepable { forge_id, stack_id, logical_id } in owners {
+        let Some(id) = ForgeId::parse(&forge_id) else { continue };
+        let owner = Owner { forge_id: forge_id.clone(), stack_id, logical_id, adopts: false };
+        let forge = Sweep { cloud, deployment, owner, names: Names::new(&deployment.prefix, id), until };
+        let mut report = Box::pin(forge.run()).await.unwrap_or_else(|err| Report {
+            failed: vec![format!("forge {forge_id}: {}", chain(&err))],
+            ..Report::default()
+        });
+        let Report { collected, waiting, failed } = &report;
+        let (collected, waiting, failed) = (collected.join(", "), waiting.join(", "), failed.join(", "));
+        tracing::info!(forge = forge_id, collected, waiting, failed, "sweep finished");
         all.collected.append(&mut report.collected);
         all.waiting.append(&mut report.waiting);
         all.failed.append(&mut report.failed);
@@ -61,203 +67,173 @@ pub async fn sweep(function: &Function, until: Instant) -> Value {
     json!({"collected": all.collected, "waiting": all.waiting, "failed": all.failed})
 }
 
-/// The forges that have something that retires, as their parts' tags name them.
-async fn owners(aws: &Aws, settings: &Settings) -> Result<Vec<Owner>> {
-    let prefix = format!("{}-", settings.prefix);
-    let pages = aws.batch.describe_compute_environments().into_paginator().items().send();
-    let environments = pages.try_collect().await.on("batch:DescribeComputeEnvironments", &prefix)?;
-    let pages = aws.ec2.describe_launch_templates().into_paginator().items().send();
-    let templates = pages.try_collect().await.on("ec2:DescribeLaunchTemplates", &prefix)?;
-    let environments = environments.into_iter().map(|found| {
-        let tags: BTreeMap<String, String> = found.tags.unwrap_or_default().into_iter().collect();
-        (found.compute_environment_name.unwrap_or_default(), tags, true)
-    });
-    let templates = templates.into_iter().map(|found| {
-        let tags = found.tags.unwrap_or_default().into_iter();
-        let tags = tags.filter_map(|tag| Some((tag.key?, tag.value?))).collect();
-        (found.launch_template_name.unwrap_or_default(), tags, false)
-    });
-    let mut owners = BTreeMap::new();
-    for (name, tags, environment) in environments.chain(templates) {
-        let tag = |key: &str| tags.get(key).cloned();
-        let retires = !environment || tags.contains_key(RETIRING_TAG);
-        let (true, true, Some(forge_id), Some(stack_id), Some(logical_id)) =
-            (retires, name.starts_with(&prefix), tag(FORGE_TAG), tag(STACK_TAG), tag(LOGICAL_TAG))
-        else {
-            continue;
+/// The sweep of one forge.
+struct Sweep<'a, C> {
+    cloud: &'a C,
+    deployment: &'a Deployment,
+    owner: Owner,
+    names: Names,
+    until: Duration,
+}
+
+impl<C: Cloud> Sweep<'_, C> {
+    /// Claims, collects, and gives the claim back.
+    async fn run(&self) -> Result<Report> {
+        let key = resource_key(&self.owner.stack_id, &self.owner.logical_id);
+        let by = format!("sweep/{:016x}", self.cloud.random());
+        let claim = claim_for_sweep(&key, &by, self.cloud.now().wall);
+        let Updated::Done(old) = writer::update(self.cloud, &claim, self.until).await? else {
+            return Ok(self.waiting("an operation on it is under way"));
         };
-        owners.insert(
-            (forge_id.clone(), stack_id.clone()),
-            Owner { forge_id, stack_id, logical_id, adopts: false },
-        );
+        let swept = self.collect(&key, &by, old.as_ref().map(Item::read).as_ref()).await;
+        let release = release_after_sweep(&key, &by, self.cloud.now().wall);
+        writer::update(self.cloud, &release, self.until).await?;
+        swept
     }
-    Ok(owners.into_values().collect())
-}
 
-async fn sweep_forge(function: &Function, owner: &Owner, until: Instant, report: &mut Report) -> Result<()> {
-    let Some(id) = ForgeId::parse(&owner.forge_id) else { return Ok(()) };
-    let names = Names::new(&function.settings.prefix, id);
-    let kinds = BTreeSet::from(KINDS);
-    let mut waiting: BTreeSet<String> = BTreeSet::new();
-    loop {
-        let mut there = Inventory::default();
-        there.refresh(&function.aws, &names, &kinds).await?;
-        let in_progress = stack::is_in_progress(&function.aws, &owner.stack_id).await;
-        let step = next(function, owner, &there, in_progress, &mut waiting);
-        let done = match step {
-            Step::LetGo(queue, without) => let_go(function, queue, &without).await,
-            Step::Delete(seen) => {
-                let gone = resource::delete(&function.aws, seen).await;
-                if gone.is_ok() {
-                    report.collected.push(seen.id.to_string());
-                }
-                gone
-            }
-            Step::Wait => Ok(()),
-            Step::Nothing => {
-                report.waiting.extend(waiting);
-                if !report.collected.is_empty() && in_progress == Some(false) {
-                    collect_fleet_role(function, owner, &names, there, report).await?;
-                }
-                return Ok(());
-            }
+    async fn collect(&self, key: &str, by: &str, old: Option<&Item>) -> Result<Report> {
+        // A rollback that has not begun is not in the table, and may need what is ripe.
+        let in_progress = self.cloud.stack_status(&self.owner.stack_id).await;
+        let in_progress = in_progress.map(|status| status.ends_with("_IN_PROGRESS"));
+        if in_progress == Some(true) {
+            return Ok(self.waiting("its stack is in progress"));
+        }
+        let now = self.cloud.now();
+        let read_lag = self.deployment.timing.read_lag;
+        let wrote_at = old.and_then(|item| item.wrote_at);
+        let lag = wrote_at.map_or(Duration::ZERO, |wrote_at| read_lag.saturating_sub(now.since(wrote_at)));
+        let target = Target {
+            names: &self.names,
+            owner: &self.owner,
+            kinds: &KINDS,
+            until: self.until,
+            settled: now.mono + lag,
         };
-        match done {
-            Err(err) if err.aws().and_then(AwsError::settles).is_none() => return Err(err),
-            _ => {}
+        let writer = Writer { cloud: self.cloud, key, by, claimant: None, timing: self.deployment.timing };
+        let rules = Rules {
+            owner: &self.owner,
+            names: &self.names,
+            now,
+            least_age: self.least_age(in_progress),
+            is_at_rest: in_progress == Some(false),
+        };
+        let desired = |inventory: &Inventory| Ok(rules.desired(inventory));
+        Ok(match Box::pin(reconcile(&writer, &target, &desired)).await? {
+            Outcome::Done(Done { inventory, deleted }) => Report {
+                collected: deleted.iter().map(ToString::to_string).collect(),
+                waiting: rules.waiting(&inventory),
+                failed: Vec::new(),
+            },
+            Outcome::Pending(pending) => self.waiting(&pending.join("; ")),
+            Outcome::Superseded { .. } => self.waiting("an operation on it has begun"),
+        })
+    }
+
+    fn least_age(&self, in_progress: Option<bool>) -> Duration {
+        let least = self.deployment.retire_after;
+        if in_progress.is_none() { least.max(UNKNOWN) } else { least }
+    }
+
+    fn waiting(&self, why: &str) -> Report {
+        Report { waiting: vec![format!("forge {}: {why}", self.owner.forge_id)], ..Report::default() }
+    }
+}
+
+/// PURE. What is ripe.
+struct Rules<'a> {
+    owner: &'a Owner,
+    names: &'a Names,
+    now: Now,
+    least_age: Duration,
+    /// Whether the stack is known to be at rest.
+    is_at_rest: bool,
+}
+
+impl Rules<'_> {
+    /// Everything of the forge as it is, but for what is ripe and what nothing refers to any more.
+    fn desired(&self, inventory: &Inventory) -> Vec<Desired> {
+        let ripe: BTreeSet<&str> = self
+            .environments(inventory)
+            .filter(|(existing, observed)| self.unripe(inventory, existing, observed).is_none())
+            .map(|(existing, _)| existing.id.name.as_str())
+            .collect();
+        let ours = inventory.resources.values().filter(|existing| self.owner.owns(&existing.tags));
+        let kept = ours.filter(|existing| match existing.id.kind {
+            Kind::ComputeEnvironment => !ripe.contains(existing.id.name.as_str()),
+            Kind::LaunchTemplate | Kind::Role => !self.is_unused(inventory, existing),
+            _ => true,
+        });
+        kept.map(|existing| match JobQueue::observed(&existing.observed) {
+            Some(queue) => let_go(existing, queue, &ripe),
+            None => Desired::as_it_is(existing),
+        })
+        .collect()
+    }
+
+    fn environments<'i>(
+        &self,
+        inventory: &'i Inventory,
+    ) -> impl Iterator<Item = (&'i Existing, &'i compute_environment::Observed)> {
+        inventory.all::<ComputeEnvironment>().filter(|(existing, _)| self.owner.owns(&existing.tags))
+    }
+
+    /// Templates and the fleet's role go once nothing refers to them. Without any environment the forge is being made
+    /// or deleted, which is not for the sweep to meddle with.
+    fn is_unused(&self, inventory: &Inventory, existing: &Existing) -> bool {
+        let stands = self.is_at_rest && self.environments(inventory).next().is_some();
+        let goes =
+            existing.id.kind == Kind::LaunchTemplate || existing.id.name == self.names.role(RoleKind::Fleet);
+        stands && goes && inventory.referrers(&existing.id).next().is_none()
+    }
+
+    /// Why a retiring environment may not go yet.
+    fn unripe(
+        &self,
+        inventory: &Inventory,
+        existing: &Existing,
+        observed: &compute_environment::Observed,
+    ) -> Option<String> {
+        let Some(since) = existing.tags.get(RETIRING_TAG) else { return Some(String::new()) };
+        let text = |text: &str| Some(text.to_owned());
+        if matches!(existing.phase, Phase::Settling(_)) {
+            return text("it is in transition");
         }
-        let pause = function.settings.pace.seconds(3.0);
-        if Instant::now() + pause >= until {
-            report.waiting.push(format!("forge {}: the sweep's time is over", owner.forge_id));
-            return Ok(());
+        if matches!(existing.phase, Phase::Deleting(_)) {
+            return None;
         }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Collects the spot fleet's role once the last environment that used it has gone.
-async fn collect_fleet_role(
-    function: &Function,
-    owner: &Owner,
-    names: &Names,
-    mut there: Inventory,
-    report: &mut Report,
-) -> Result<()> {
-    there.refresh(&function.aws, names, &BTreeSet::from([Kind::Role, Kind::ComputeEnvironment])).await?;
-    let role = there.get(Kind::Role, &names.role(RoleKind::Fleet)).filter(|seen| owner.owns(&seen.tags));
-    let stands = there.of(Kind::ComputeEnvironment).any(|seen| owner.owns(&seen.tags));
-    if let Some(role) = role.filter(|role| stands && there.holders(&role.id).next().is_none()) {
-        resource::delete(&function.aws, role).await?;
-        report.collected.push(role.id.to_string());
-    }
-    Ok(())
-}
-
-enum Step<'a> {
-    /// Take environments out of a queue.
-    LetGo(&'a Seen, BTreeSet<String>),
-    /// Delete a part.
-    Delete(&'a Seen),
-    /// Something is in transition.
-    Wait,
-    /// Nothing is left to collect now.
-    Nothing,
-}
-
-/// PURE. The next step of a sweep, and why what retires is left alone.
-fn next<'a>(
-    function: &Function,
-    owner: &Owner,
-    there: &'a Inventory,
-    in_progress: Option<bool>,
-    waiting: &mut BTreeSet<String>,
-) -> Step<'a> {
-    waiting.clear();
-    if in_progress == Some(true) {
-        waiting.insert(format!("forge {}: its stack is in progress", owner.forge_id));
-        return Step::Nothing;
-    }
-    let ours = |seen: &&Seen| owner.owns(&seen.tags);
-    let mut ripe = BTreeSet::new();
-    let mut settling = false;
-    for seen in there.of(Kind::ComputeEnvironment).filter(ours) {
-        let Some(since) = seen.tags.get(RETIRING_TAG) else { continue };
-        match unripe(function, there, seen, since, in_progress) {
-            None => drop(ripe.insert(seen.id.name.clone())),
-            Some(Unripe::Settling) => settling = true,
-            Some(Unripe::Waits(why)) => drop(waiting.insert(format!("{}: {why}", seen.id))),
+        if observed.enabled {
+            return text("it is enabled");
         }
-    }
-    for queue in there.of(Kind::JobQueue).filter(ours) {
-        let order = queue.queue().map(|live| live.order.as_slice()).unwrap_or_default();
-        let held: BTreeSet<String> =
-            order.iter().map(|arn| name_of(arn).to_owned()).filter(|name| ripe.contains(name)).collect();
-        if held.is_empty() || held.len() == order.len() {
-            continue;
+        if !observed.is_idle {
+            return text("jobs still run in it");
         }
-        if matches!(queue.phase, Phase::Settling(_)) {
-            return Step::Wait;
+        if let Some(queue) = inventory.foreign_referrer(&existing.id) {
+            return Some(format!("job queue {queue}, which this forge does not own, refers to it"));
         }
-        return Step::LetGo(queue, held);
+        let Some(since) = parse_rfc3339(since) else { return text("its tag does not tell since when") };
+        let young = self.now.since(since) < self.least_age;
+        if young { text("it has not retired for long enough") } else { None }
     }
-    let free = there
-        .of(Kind::ComputeEnvironment)
-        .filter(ours)
-        .find(|seen| ripe.contains(&seen.id.name) && there.holders(&seen.id).next().is_none());
-    if let Some(seen) = free {
-        return Step::Delete(seen);
-    }
-    if settling || !ripe.is_empty() {
-        return Step::Wait;
-    }
-    // Without any environment the forge is being made or unmade, which is not for the sweep to meddle with.
-    let stands =
-        in_progress == Some(false) && there.of(Kind::ComputeEnvironment).any(|seen| owner.owns(&seen.tags));
-    let unused = |seen: &&Seen| there.holders(&seen.id).next().is_none();
-    match there.of(Kind::LaunchTemplate).filter(ours).find(unused) {
-        Some(template) if stands => Step::Delete(template),
-        _ => Step::Nothing,
+
+    /// What retires and stays, and why.
+    fn waiting(&self, inventory: &Inventory) -> Vec<String> {
+        let retiring =
+            self.environments(inventory).filter(|(existing, _)| existing.tags.contains_key(RETIRING_TAG));
+        retiring
+            .filter_map(|(existing, observed)| {
+                let why = self.unripe(inventory, existing, observed)?;
+                Some(format!("{}: {why}", existing.id))
+            })
+            .collect()
     }
 }
 
-enum Unripe {
-    Settling,
-    Waits(String),
-}
-
-/// Why a retiring environment may not go yet.
-fn unripe(
-    function: &Function,
-    there: &Inventory,
-    seen: &Seen,
-    since: &str,
-    in_progress: Option<bool>,
-) -> Option<Unripe> {
-    let waits = |why: &str| Some(Unripe::Waits(why.to_owned()));
-    if matches!(seen.phase, Phase::Settling(_)) {
-        return Some(Unripe::Settling);
+/// A queue without its ripe environments; one that holds nothing else stays as it is.
+fn let_go(existing: &Existing, queue: &job_queue::Observed, ripe: &BTreeSet<&str>) -> Desired {
+    let spec = job_queue::Spec::without(queue, |name| ripe.contains(name));
+    let desired = Desired::as_it_is(existing);
+    if spec.order.is_empty() || spec.order.len() == queue.order.len() {
+        return desired;
     }
-    if seen.is_enabled() {
-        return waits("it is enabled");
-    }
-    let idle = seen.environment().and_then(crate::resources::compute_environment::Live::is_idle);
-    if !idle.unwrap_or_else(|| there.idle.contains(&seen.id.name)) {
-        return waits("jobs still run in it");
-    }
-    let Ok(since) = DateTime::from_str(since, Format::DateTime) else {
-        return waits("its tag does not tell since when");
-    };
-    let now = DateTime::from(SystemTime::now());
-    #[allow(clippy::cast_precision_loss)] // seconds since a date of this century
-    let age = (now.secs() - since.secs()) as f64;
-    let least = function.settings.retire_after.as_secs_f64();
-    let least = if in_progress.is_none() { least.max(UNKNOWN) } else { least };
-    if age < least { waits("it has not retired for long enough") } else { None }
-}
-
-async fn let_go(function: &Function, queue: &Seen, without: &BTreeSet<String>) -> Result<()> {
-    let Some(live) = queue.queue() else { return Ok(()) };
-    let mut spec = queue_as_it_is(live);
-    spec.order.retain(|arn| !without.contains(name_of(arn)));
-    job_queue::update(&function.aws, &queue.id.name, &spec, live, &TagChanges::default()).await
+    Desired { spec: Some(JobQueue::spec(spec)), ..desired }
 }

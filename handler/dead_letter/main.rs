@@ -1,70 +1,88 @@
 //! The dead-letter function: answers for invocations of the other one that died without an answer.
 //!
-//! Lambda sends it the record of an event whose tries are used up: out of memory, a crash at start, an answer
-//! that could not be delivered. It makes no change in AWS. It answers FAILED only while CloudFormation shows the
-//! resource as in progress, because a later leg may still be at work or may have answered.
+//! Lambda sends it the record of an event whose tries are used up: out of memory, a crash at start, a response that
+//! could not be delivered. It changes nothing in AWS, and answers only where the claim shows that nobody else will.
 
-use aws_config::BehaviorVersion;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
-use tower_forge::event::{Event, Operation, Request};
-use tower_forge::respond::{self, Answer};
-use tower_forge::settings::Settings;
+use tower_forge_core::dead_letter::{Answered, Died, answer};
+use tower_forge_core::event::{Envelope, ResponseUrl};
+use tower_forge_core::port::{Clock, Now, Responder, Table, Undelivered};
+use tower_forge_core::respond::Response;
+use tower_forge_core::table::{Attributes, TableError, Update, Updated};
+use tower_forge_edge::clock::{HostClock, random};
+use tower_forge_edge::environment::Environment;
+use tower_forge_edge::event::Event;
+use tower_forge_edge::table::{ClaimTable, environment_credentials};
+use tower_forge_edge::{logging, respond};
+
+/// What the dead letter has of AWS: the table, and where responses go.
+#[derive(Debug)]
+struct World {
+    table: ClaimTable,
+    http: reqwest::Client,
+    clock: HostClock,
+    local: bool,
+}
+
+/// One invocation of it.
+struct Letter<'a> {
+    world: &'a World,
+    end: Duration,
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    tower_forge::logging::start();
-    let settings = Settings::from_env();
-    let config = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
-    let cloudformation = aws_sdk_cloudformation::Client::new(&config);
+    logging::start();
+    let environment = Environment::read();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let (settings, cloudformation, http) = (&settings, &cloudformation, &http);
+    let region = std::env::var("AWS_REGION").unwrap_or_default();
+    let table = ClaimTable::new(http.clone(), environment_credentials(), region, environment.table.clone());
+    let clock = HostClock::start(environment.scale);
+    let world = World { table, http, clock, local: environment.local };
+    let world = &world;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let deadline =
-            event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::from_mins(1));
-        let until = Instant::now() + deadline;
-        answer(event.payload, settings, cloudformation, http, until)
-            .await
-            .map_err(lambda_runtime::Error::from)
+        let left = event.context.deadline().duration_since(SystemTime::now());
+        let left = world.clock.aws(left.unwrap_or(Duration::from_mins(1)));
+        let letter = Letter { world, end: world.clock.now().mono + left };
+        letter.open(event.payload).await.map_err(lambda_runtime::Error::from)
     }))
     .await
 }
 
-async fn answer(
-    record: Value,
-    settings: &Settings,
-    cloudformation: &aws_sdk_cloudformation::Client,
-    http: &reqwest::Client,
-    deadline: Instant,
-) -> Result<Value, respond::Undelivered> {
-    let why = cause(&record);
-    let (envelope, physical_id) = match Event::read(record["requestPayload"].clone(), settings.local) {
-        Event::Request(request) => {
-            let physical_id = tower_forge::wish::physical_id(&request);
-            if is_settled(cloudformation, &request).await == Some(true) {
-                return Ok(json!({"ignored": "the resource is not in progress"}));
+impl Letter<'_> {
+    async fn open(&self, record: Value) -> Result<Value, Undelivered> {
+        let reason = format!(
+            "[InternalFailure] the function ended without an answer: {}. To do: look at the function's log, then \
+             deploy or delete again: the work goes on where it stopped",
+            cause(&record)
+        );
+        let request_id = record["requestContext"]["requestId"].as_str().unwrap_or_default();
+        let answered = match Event::read(record["requestPayload"].clone(), self.world.local) {
+            Event::Request(request, continuation) => {
+                let continuation = continuation.as_ref();
+                let died = Died { request: &request, continuation, request_id, reason };
+                Box::pin(answer(self, &died)).await?
             }
-            (request.envelope, physical_id)
-        }
-        Event::Malformed(envelope, _) => {
-            let physical_id = envelope.physical_id.clone().unwrap_or_else(|| "unreadable-request".to_owned());
-            (envelope, physical_id)
-        }
-        Event::Sweep | Event::Plan(_) | Event::Unanswerable(_) => {
-            return Ok(json!({"ignored": "nobody waits for an answer"}));
-        }
-    };
-    let reason = format!(
-        "[InternalFailure] the function ended without an answer: {why}. To do: look at the function's log, then \
-         deploy or delete again: the work goes on where it stopped"
-    );
-    tracing::error!(reason, logical_id = envelope.logical_id, "answers for a dead invocation");
-    let answer = Answer::Failed { physical_id, reason };
-    let body = answer.body(&envelope).unwrap_or_default();
-    respond::put(http, &envelope, body, settings.pace, deadline - settings.pace.seconds(2.0)).await?;
-    Ok(json!({"status": "FAILED"}))
+            Event::Malformed(envelope, _) => self.refuse(&envelope, reason).await?,
+            Event::Sweep | Event::Plan(_) | Event::Unanswerable(_) => {
+                return Ok(json!({"ignored": "no response is expected"}));
+            }
+        };
+        Ok(match answered {
+            Answered::Responded => json!({"status": "FAILED"}),
+            Answered::Superseded => json!({"ignored": "a newer operation has begun"}),
+            Answered::Held => json!({"ignored": "another invocation answers"}),
+        })
+    }
+
+    async fn refuse(&self, envelope: &Envelope, reason: String) -> Result<Answered, Undelivered> {
+        tracing::error!(reason, "answers for an invocation that died");
+        let physical_id = envelope.physical_id.clone().unwrap_or_else(|| "unreadable-request".to_owned());
+        let body = Response::Failed { physical_id, reason }.body(envelope).unwrap_or_default();
+        self.respond(&envelope.response_url, &body).await.map(|()| Answered::Responded)
+    }
 }
 
 /// Why Lambda gave up, as its record says.
@@ -72,22 +90,37 @@ fn cause(record: &Value) -> String {
     let condition = record["requestContext"]["condition"].as_str().unwrap_or("unknown");
     let tries = record["requestContext"]["approximateInvokeCount"].as_u64().unwrap_or_default();
     let error = record["responsePayload"]["errorMessage"].as_str();
-    let error =
-        error.or_else(|| record["responseContext"]["functionError"].as_str()).unwrap_or("no error told");
-    format!("{condition} after {tries} tries, {error}")
+    let error = error.or_else(|| record["responseContext"]["functionError"].as_str());
+    format!("{condition} after {tries} tries, {}", error.unwrap_or("no error told"))
 }
 
-/// Whether CloudFormation no longer waits; `None` where it cannot be told.
-async fn is_settled(cloudformation: &aws_sdk_cloudformation::Client, request: &Request) -> Option<bool> {
-    let ask = cloudformation
-        .describe_stack_resource()
-        .stack_name(&request.envelope.stack_id)
-        .logical_resource_id(&request.envelope.logical_id);
-    let detail = ask.send().await.ok()?.stack_resource_detail?;
-    // The clean-up after a replacement deletes what is not shown any more: its own status is told nowhere.
-    let shown = detail.physical_resource_id.unwrap_or_default();
-    let replaced = matches!(request.operation, Operation::Delete)
-        && request.envelope.physical_id.as_ref().is_some_and(|id| !shown.is_empty() && *id != shown);
-    let status = detail.resource_status?;
-    Some(!replaced && !status.as_str().ends_with("_IN_PROGRESS"))
+impl Clock for Letter<'_> {
+    fn now(&self) -> Now {
+        self.world.clock.now()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.world.clock.sleep(pause).await;
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+}
+
+impl Table for Letter<'_> {
+    async fn read(&self, key: &str) -> Result<Option<Attributes>, TableError> {
+        self.world.table.read(key).await
+    }
+
+    async fn update(&self, update: &Update) -> Result<Updated, TableError> {
+        self.world.table.update(update).await
+    }
+}
+
+impl Responder for Letter<'_> {
+    async fn respond(&self, url: &ResponseUrl, body: &str) -> Result<(), Undelivered> {
+        let until = self.end.saturating_sub(Duration::from_secs(2));
+        respond::put(&self.world.http, &self.world.clock, url.expose(), body, until).await
+    }
 }

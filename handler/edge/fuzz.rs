@@ -1,11 +1,16 @@
-//! Whole events at random, through everything that reads them, to the answer. `make fuzz` tries many more.
+//! Whole events at random, through everything that reads them, to the response. `make fuzz` tries many more.
 
-use crate::event::{Envelope, Event, Operation, Request};
-use crate::properties::{self, Limits};
-use crate::respond::{Answer, LIMIT};
-use crate::wish;
+use crate::event::Event;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
+use tower_forge_core::claim::Timing;
+use tower_forge_core::deployment::Deployment;
+use tower_forge_core::event::{Envelope, Request};
+use tower_forge_core::intent::Intent;
+use tower_forge_core::port::Timestamp;
+use tower_forge_core::properties;
+use tower_forge_core::respond::{LIMIT, Response};
 
 const URL: &str = "https://s3.eu-west-1.amazonaws.com/x?X-Amz-Date=20261124T083000Z&X-Amz-Signature=secret";
 
@@ -77,55 +82,58 @@ fn event() -> impl Strategy<Value = Value> {
     )
 }
 
-fn limits() -> Limits {
-    Limits {
+fn deployment() -> Deployment {
+    Deployment {
+        prefix: tower_forge_core::name::PREFIX.to_owned(),
         region: "eu-west-1".to_owned(),
-        account: Some("123456789012".to_owned()),
-        name_prefix: crate::name::PREFIX.to_owned(),
+        account: None,
+        boundary: None,
         allowed_boundaries: Vec::new(),
         allowed_policies: Vec::new(),
         allowed_roles: vec!["*".to_owned()],
         efs: true,
         fsx: true,
+        retire_after: Duration::from_hours(1),
+        timing: Timing::AWS,
+        log_stream: "local".to_owned(),
     }
 }
 
-fn check_body(envelope: &Envelope, answer: &Answer) {
-    if let Ok(body) = answer.body(envelope) {
+fn check_body(envelope: &Envelope, response: &Response) {
+    if let Ok(body) = response.body(envelope) {
         assert!(body.len() <= LIMIT, "{} bytes", body.len());
-        let read: Value = serde_json::from_str(&body).expect("an answer is JSON");
+        let read: Value = serde_json::from_str(&body).expect("a response is JSON");
         assert!(!read["PhysicalResourceId"].as_str().expect("a text").is_empty());
     } else {
-        assert!(matches!(answer, Answer::Success { .. }), "a failure always fits");
+        assert!(matches!(response, Response::Success { .. }), "a failure always fits");
     }
 }
 
 /// What is done with a request before AWS is asked for the first time.
 fn read(request: &Request) {
-    let physical_id = wish::physical_id(request);
-    let wanted = wish::wanted_id(request);
-    assert!(!wanted.as_str().is_empty() && wanted.as_str().len() <= 22);
-    let _ = properties::dispose_on_deletion(&request.properties);
-    if let Operation::Update { old } = &request.operation {
-        let _ = wish::check_identity(request, old, &wanted);
-    }
-    let reason = match properties::parse(&request.properties, &limits()) {
-        Ok(_) => String::new(),
-        Err(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    let signed = request.envelope.response_url.signed_at().unwrap_or_default();
+    let intent = Intent::read(request, &deployment(), Timestamp::from_secs(signed));
+    let forge = intent.forge.as_str();
+    assert!(!forge.is_empty() && forge.len() <= 22);
+    assert!(intent.service_timeout <= Duration::from_hours(1));
+    let physical_id = intent.physical_id.clone();
+    let reason = match &intent.wanted {
+        Some(Err(err)) => err.to_string(),
+        _ => String::new(),
     };
-    check_body(&request.envelope, &Answer::Failed { physical_id: physical_id.clone(), reason });
+    check_body(&request.envelope, &Response::Failed { physical_id: physical_id.clone(), reason });
     let attributes: Map<String, Value> = request.properties.clone();
-    check_body(&request.envelope, &Answer::Success { physical_id, attributes });
+    check_body(&request.envelope, &Response::Success { physical_id, attributes });
 }
 
 proptest! {
     #[test]
     fn no_event_is_too_strange(event in event()) {
         match Event::read(event, false) {
-            Event::Request(request) => read(&request),
+            Event::Request(request, _) => read(&request),
             Event::Malformed(envelope, reason) => {
                 let physical_id = envelope.physical_id.clone().unwrap_or_default();
-                check_body(&envelope, &Answer::Failed { physical_id, reason });
+                check_body(&envelope, &Response::Failed { physical_id, reason });
             }
             Event::Plan(_) | Event::Sweep | Event::Unanswerable(_) => {}
         }

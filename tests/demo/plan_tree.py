@@ -36,11 +36,11 @@ def plan_tree(plan: dict[str, Any]) -> Tree:
         for change in step["changes"]:
             part.add(f"{change['field']}: {change['from']} → {change['to']}")
     for each in plan.get("settling", []):
-        tree.add(paint(f"… {each['part']}  {each['status']}", "yellow"))
+        tree.add(paint(f"… {each['resource']}  {each['status']}", "yellow"))
     for each in plan.get("conflicts", []):
-        tree.add(paint(f"! {each['part']} belongs to {each['owner']}", "red"))
+        tree.add(paint(f"! {each['resource']} belongs to {each['owner']}", "red"))
     for each in plan.get("broken", []):
-        tree.add(paint(f"! {each['part']}  {each['why']}", "red"))
+        tree.add(paint(f"! {each['resource']}  {each['why']}", "red"))
     for warning in plan.get("warnings", []):
         tree.add(paint(f"! {warning}", "yellow"))
     if not tree.children:

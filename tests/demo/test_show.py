@@ -38,7 +38,7 @@ PLAN: dict[str, Any] = {
         ROLE | {"mark": "-", "action": "delete", "name": "TowerForge-abc-FleetRole", "why": "not wanted"},
     ],
     "settling": [],
-    "conflicts": [{"part": "role x", "owner": "somebody else"}],
+    "conflicts": [{"resource": "role x", "owner": "another stack"}],
     "broken": [],
     "warnings": ["mind this"],
 }
@@ -55,7 +55,7 @@ def test_a_plan_is_a_tree_of_marks_names_and_reasons() -> None:
         "├─ job queue",
         "│  └─ ~ TowerForge-abc-work  it differs",
         "│     └─ priority: 1 → 10",
-        "├─ ! role x belongs to somebody else",
+        "├─ ! role x belongs to another stack",
         "└─ ! mind this",
     ]
 

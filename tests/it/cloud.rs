@@ -167,9 +167,20 @@ impl Account {
     }
 
     /// What `DescribeStacks` and `DescribeStackResource` say from now on.
-    pub(crate) async fn put_stack(&self, stack_id: &str, stack: &str, logical_id: &str, resource: &str) {
-        let body =
-            json!({ "stack_id": stack_id, "stack_status": stack, "resources": { logical_id: resource } });
+    pub(crate) async fn put_stack(
+        &self,
+        stack_id: &str,
+        stack: &str,
+        logical_id: &str,
+        resource: &str,
+        physical_id: Option<&str>,
+    ) {
+        let body = json!({
+            "stack_id": stack_id,
+            "stack_status": stack,
+            "resources": { logical_id: resource },
+            "physical_ids": { logical_id: physical_id.unwrap_or_default() },
+        });
         self.control(Method::PUT, "stacks", Some(body)).await;
     }
 

@@ -306,7 +306,9 @@ impl Stack {
 
     /// Says what `DescribeStacks` and `DescribeStackResource` answer for this stack.
     pub(crate) async fn put_statuses(&self, stack: &str, resource: &str) {
-        self.0.cloudformation.cloud.put_stack(&self.0.id, stack, &self.0.logical_id, resource).await;
+        let physical_id = self.known().physical_id.clone();
+        let cloud = &self.0.cloudformation.cloud;
+        cloud.put_stack(&self.0.id, stack, &self.0.logical_id, resource, physical_id.as_deref()).await;
     }
 
     /// An ID as CloudFormation makes one up for a resource that never told its own.
@@ -331,6 +333,8 @@ impl Stack {
             newest: self.0.newest.clone(),
             succeeded,
             failed,
+            physical_id: self.known().physical_id.clone(),
+            replaces: matches!(operation, Operation::Create | Operation::Update | Operation::RollBackUpdate),
         };
         let event = self.event(operation, id.clone(), properties, old.clone());
         let ago = *self.0.ago.lock().expect("no test thread panics while it holds this");

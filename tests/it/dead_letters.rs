@@ -1,6 +1,8 @@
-//! Invocations that died: the other function answers for them, and only where CloudFormation still waits.
+//! Invocations that died: the other function answers for them, and only where no other invocation will.
 
 use serde_json::{Value, json};
+use tower_forge_core::claim::resource_key;
+use tower_forge_core::event::ResponseUrl;
 
 use crate::cloudformation::{Request, Stack};
 use crate::create_and_delete::minimal;
@@ -53,45 +55,61 @@ async fn every_way_to_die_is_answered_with_what_lambda_says() {
     }
 }
 
+/// Puts an item as an invocation `by` of some operation on the stack's resource would have left it.
+async fn claimed(world: &World, request: &Request, operation: &str, second: u64, by: &str) {
+    let text = |key: &str| request.event[key].as_str().expect("a text");
+    let item = json!({
+        "id": { "S": resource_key(text("StackId"), text("LogicalResourceId")) },
+        "order": { "S": format!("{second:012}.0.{operation}") },
+        "operation": { "S": operation },
+        "by": { "S": by },
+        "busy": { "BOOL": true },
+    });
+    world.seed(json!({ "item": item })).await;
+}
+
+fn operation(request: &Request) -> String {
+    let url = request.event["ResponseURL"].as_str().expect("a URL");
+    ResponseUrl::parse(url, true).expect("a URL of ours").digest()
+}
+
 #[tokio::test]
-async fn a_resource_that_is_not_in_progress_is_left_alone() {
-    for status in ["CREATE_COMPLETE", "CREATE_FAILED", "DELETE_COMPLETE"] {
+async fn where_a_newer_operation_has_begun_no_response_is_expected() {
+    let world = dead_letters().await;
+    let stack = world.stack(minimal());
+    let request = request(&stack, "DELETE_IN_PROGRESS").await;
+    claimed(&world, &request, "0123456789abcdef0123456789abcdef", 999_999_999_999, "another/1").await;
+    deliver_record(&world, &request, given_up(&request.event)).await;
+    assert_eq!(request.answers().len(), 0);
+}
+
+#[tokio::test]
+async fn where_another_invocation_of_the_operation_lives_it_answers() {
+    let world = dead_letters().await;
+    let stack = world.stack(minimal());
+    let request = request(&stack, "CREATE_IN_PROGRESS").await;
+    claimed(&world, &request, &operation(&request), 0, "another-request/1").await;
+    deliver_record(&world, &request, given_up(&request.event)).await;
+    assert_eq!(request.answers().len(), 0);
+}
+
+#[tokio::test]
+async fn a_holder_that_died_and_a_leg_that_never_began_are_answered_for() {
+    for (by, handed) in
+        [("e4b46cbf-b738-xmpl-8880-a18cdf61200e/1", "nobody/0"), ("leg-before/1", "leg-before/1")]
+    {
         let world = dead_letters().await;
         let stack = world.stack(minimal());
-        let request = request(&stack, status).await;
+        let mut request = request(&stack, "CREATE_IN_PROGRESS").await;
+        let operation = operation(&request);
+        claimed(&world, &request, &operation, 0, by).await;
+        request.event["TowerForge"] = json!({ "Leg": 3, "By": handed, "Operation": operation, "Signed": 0 });
         deliver_record(&world, &request, given_up(&request.event)).await;
-        assert_eq!(request.answers().len(), 0, "{status}");
+        assert_eq!(request.answers().len(), 1, "{by}");
+        // Its own retry sends the same response again.
+        deliver_record(&world, &request, given_up(&request.event)).await;
+        assert!(request.answers()[0].agrees_with(&request.answers()[1]));
     }
-}
-
-#[tokio::test]
-async fn a_later_leg_is_answered_for_like_the_first() {
-    let world = dead_letters().await;
-    let stack = world.stack(minimal());
-    let mut request = request(&stack, "CREATE_IN_PROGRESS").await;
-    request.event["TowerForge"] = json!({ "Leg": 3 });
-    deliver_record(&world, &request, given_up(&request.event)).await;
-    assert_eq!(request.answers().len(), 1);
-}
-
-#[tokio::test]
-async fn a_deletion_of_what_was_replaced_is_answered_for() {
-    let world = dead_letters().await;
-    let stack = world.stack(minimal());
-    let mut event = stack.create_event();
-    event["RequestType"] = json!("Delete");
-    event["PhysicalResourceId"] = json!("OldForge");
-    let request = stack.request(event, Duration::ZERO);
-    let shown = json!({
-        "stack_id": stack.id(),
-        "stack_status": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-        "resources": { stack.logical_id(): "UPDATE_COMPLETE" },
-        "physical_ids": { stack.logical_id(): "NewForge" },
-    });
-    world.cloud.put_stacks(shown).await;
-    deliver_record(&world, &request, given_up(&request.event)).await;
-    let answers = request.answers();
-    assert!(answers.len() == 1 && answers[0].physical_id == "OldForge", "{answers:?}");
 }
 
 #[tokio::test]

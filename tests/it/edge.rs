@@ -130,7 +130,7 @@ async fn deliver(world: &World, event: Value) -> Ended {
         ["RequestType", "StackId", "LogicalResourceId"].map(|key| event[key].as_str())
     {
         let status = format!("{}_IN_PROGRESS", kind.to_uppercase());
-        world.cloud.put_stack(stack, &status, resource, &status).await;
+        world.cloud.put_stack(stack, &status, resource, &status, None).await;
     }
     world.play(event).await
 }

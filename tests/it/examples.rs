@@ -5,7 +5,6 @@ use std::process::Command;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tower_forge::attributes;
 
 use crate::cloud::python;
 use crate::world::World;
@@ -67,10 +66,7 @@ async fn live(example: Example) -> (String, String) {
     let stack = world.stack(properties.clone());
 
     let answer = stack.create().await.expect_success();
-    for name in attributes::NAMES {
-        answer.attribute(name);
-    }
-    assert_eq!(answer.data.as_object().unwrap().len(), attributes::NAMES.len());
+    assert_eq!(answer.data.as_object().unwrap().len(), 21, "every attribute is always there");
     for name in &example.outputs {
         assert_ne!(answer.attribute(name), "", "{}: an output reads {name}", example.name);
     }

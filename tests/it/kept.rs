@@ -176,6 +176,7 @@ async fn whether_to_dispose_must_be_readable_unless_nothing_is_there() {
     world.assert_nothing_left().await;
 
     let never = world.stack(lab(json!({})));
+    never.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
     let event = delete(never.create_event(), never.made_up_id());
     world.deliver(&never.request(event, Duration::ZERO)).await.expect_success();
 }

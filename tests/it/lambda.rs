@@ -114,7 +114,7 @@ impl Lambda {
     async fn attempt(&self, event: &str) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for _ in 0..ATTEMPTS {
-            let outcome = self.invoke(event).await;
+            let outcome = self.run(event, None).await;
             let returned = outcome.is_returned();
             outcomes.push(outcome);
             if returned {

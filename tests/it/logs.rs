@@ -28,9 +28,9 @@ async fn every_step_is_a_line_with_its_part_duration_and_outcome() {
     for step in &steps {
         assert_eq!(step["forge"].as_str().map(str::len), Some(22), "{step}");
         assert!(
-            step["part"]
+            step["resource"]
                 .as_str()
-                .is_some_and(|part| part.contains("TowerForge-") || part.contains("/tower-forge/")),
+                .is_some_and(|name| name.contains("TowerForge-") || name.contains("/tower-forge/")),
             "{step}"
         );
         assert!(

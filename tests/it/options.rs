@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tower_forge::properties::table;
+use tower_forge_core::properties::table;
 
 use crate::response_url::Answer;
 use crate::state::{FileSystem, JobQueue, State};

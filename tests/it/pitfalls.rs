@@ -1,6 +1,9 @@
 //! `docs/pitfalls.md` names a test for each pitfall; all of them exist.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,10 +15,14 @@ fn read(path: &Path) -> String {
 
 /// All text of a module of the function: its file, and the folder of its name.
 fn module(name: &str) -> String {
-    let folder = root().join("handler").join(name);
-    let parts = fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let deeper = ["tests/refusals.rs", "tests/rules.rs"].map(|path| folder.join(path));
-    parts.chain(deeper).chain([folder.with_extension("rs")]).map(|path| read(&path)).collect()
+    let folders = ["core", "edge"].map(|package| root().join("handler").join(package).join(name));
+    let text = |folder: &PathBuf| {
+        let files = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let deeper = ["tests/refusals.rs", "tests/rules.rs"].map(|path| folder.join(path));
+        let files = files.chain(deeper).chain([folder.with_extension("rs")]);
+        files.map(|path| read(&path)).collect::<String>()
+    };
+    folders.iter().map(text).collect()
 }
 
 #[test]

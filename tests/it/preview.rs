@@ -57,7 +57,7 @@ async fn what_ends_jobs_or_takes_rights_away_is_said() {
     });
     let other = plan(&world, stack.update_event(with(fargate))).await;
     assert_eq!(other["replaces"], made.physical_id.as_str());
-    assert!(other["warnings"].to_string().contains("running jobs end"), "{other:#}");
+    assert!(other["warnings"].to_string().contains("running jobs are terminated"), "{other:#}");
 }
 
 #[tokio::test]

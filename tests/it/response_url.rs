@@ -84,6 +84,10 @@ pub(crate) struct Effect {
     pub(crate) newest: Arc<std::sync::atomic::AtomicU64>,
     pub(crate) succeeded: Statuses,
     pub(crate) failed: Statuses,
+    /// The physical ID that CloudFormation counts before it.
+    pub(crate) physical_id: Option<String>,
+    /// Whether the answer's ID counts afterwards: that of a Create or an Update does, if it succeeds.
+    pub(crate) replaces: bool,
 }
 
 /// One response URL and what has arrived on it.
@@ -299,7 +303,7 @@ impl Shared {
         };
         let first = expected.answers().is_empty();
         if let Some(effect) = expected.effect.as_ref().filter(|_| first) {
-            effect.apply(&expected.echo, answer.succeeded).await;
+            effect.apply(&expected.echo, answer.succeeded, &answer.physical_id).await;
         }
         if let Some(earlier) = expected.answers().iter().find(|earlier| !earlier.agrees_with(&answer)) {
             self.violated(format!("two answers contradict each other: {earlier:?} and {answer:?}"));
@@ -317,13 +321,15 @@ impl Shared {
 }
 
 impl Effect {
-    async fn apply(&self, echo: &Echo, succeeded: bool) {
+    async fn apply(&self, echo: &Echo, succeeded: bool, answered: &str) {
         if self.newest.load(Ordering::SeqCst) != self.operation {
             return;
         }
         let Statuses(stack, resource) = if succeeded { self.succeeded } else { self.failed };
         if let (Some(stack_id), Some(logical_id)) = (&echo.stack_id, &echo.logical_id) {
-            self.cloud.put_stack(stack_id, stack, logical_id, resource).await;
+            let counts =
+                if succeeded && self.replaces { Some(answered) } else { self.physical_id.as_deref() };
+            self.cloud.put_stack(stack_id, stack, logical_id, resource, counts).await;
         }
     }
 }

@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tower_forge::policy::{Values, fill};
+use tower_forge_core::policy::{Values, fill};
 
-use crate::world::{Setting, World};
+use crate::world::{CLAIM_TABLE, Setting, World};
 
 /// What the deployer of a world's function decided.
 #[derive(Debug, Clone)]
@@ -93,7 +93,13 @@ pub(crate) fn boundary(account: &str, region: &str, rights: &Rights) -> Value {
 fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let single = [("Partition", "aws"), ("Region", region), ("Account", account), ("Prefix", "TowerForge")];
+    let single = [
+        ("Partition", "aws"),
+        ("Region", region),
+        ("Account", account),
+        ("Prefix", "TowerForge"),
+        ("Table", CLAIM_TABLE),
+    ];
     let values = Values {
         single: single.into_iter().map(|(key, value)| (key, value.to_owned())).collect(),
         many: BTreeMap::from([

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     process::Stdio,
     sync::{
         Arc, Mutex,
@@ -138,6 +139,13 @@ pub(crate) struct Function {
     task: JoinHandle<()>,
 }
 
+/// The dead letter, a package of its own whose binary Cargo puts beside the function's.
+fn dead_letter() -> PathBuf {
+    let path = std::path::Path::new(env!("CARGO_BIN_EXE_tower-forge")).with_file_name("dead-letter");
+    assert!(path.exists(), "{} is missing: run `cargo build --bins --tests` first", path.display());
+    path
+}
+
 static INVOCATIONS: AtomicU64 = AtomicU64::new(1);
 
 impl Function {
@@ -158,8 +166,8 @@ impl Function {
             axum::serve(listener, router).await.expect("the Runtime API serves until it is dropped");
         });
         let mut process = Command::new(match launch.program {
-            Program::TowerForge => env!("CARGO_BIN_EXE_tower-forge"),
-            Program::DeadLetter => env!("CARGO_BIN_EXE_dead-letter"),
+            Program::TowerForge => PathBuf::from(env!("CARGO_BIN_EXE_tower-forge")),
+            Program::DeadLetter => dead_letter(),
         })
         .env_clear()
         .envs(&launch.environment)

@@ -218,9 +218,9 @@ impl Calls {
         self.filter(|call| call.app.as_deref() == Some(app))
     }
 
-    /// Those that would change something; invoking the function itself changes nothing.
+    /// Those that would change a resource; invoking the function itself does not, nor does the claim.
     pub(crate) fn mutating(&self) -> Calls {
-        self.filter(|call| call.mutating && call.service != "lambda")
+        self.filter(|call| call.mutating && call.service != "lambda" && call.service != "dynamodb")
     }
 
     /// How many there are.

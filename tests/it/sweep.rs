@@ -57,7 +57,7 @@ async fn what_is_foreign_or_serves_or_does_not_retire_is_left_alone() {
         ]}))
         .await;
     let stack = &arn(&world, "known");
-    world.cloud.put_stack(stack, "UPDATE_COMPLETE", "Genomics", "UPDATE_COMPLETE").await;
+    world.cloud.put_stack(stack, "UPDATE_COMPLETE", "Genomics", "UPDATE_COMPLETE", None).await;
     let report = sweep(&world).await;
     assert_eq!((&report["collected"], &report["failed"]), (&json!([]), &json!([])), "{report:#}");
     world.assert_no_change_since(0).await;
@@ -80,7 +80,7 @@ async fn a_stack_in_progress_is_left_alone_and_an_unknown_one_for_a_day() {
         ]}))
         .await;
     let stack = &arn(&world, "busy");
-    world.cloud.put_stack(stack, "UPDATE_IN_PROGRESS", "Genomics", "UPDATE_COMPLETE").await;
+    world.cloud.put_stack(stack, "UPDATE_IN_PROGRESS", "Genomics", "UPDATE_COMPLETE", None).await;
     let report = sweep(&world).await;
     assert_eq!(report["collected"], json!([]), "{report:#}");
     assert!(report["waiting"].to_string().contains("its stack is in progress"), "{report:#}");
@@ -94,7 +94,7 @@ async fn a_stack_in_progress_is_left_alone_and_an_unknown_one_for_a_day() {
     let report = sweep(&world).await;
     assert_eq!(report["collected"].as_array().map(Vec::len), Some(1), "{report:#}");
     assert!(report["collected"].to_string().contains("00000003"), "{report:#}");
-    world.cloud.put_stack(stack, "UPDATE_ROLLBACK_COMPLETE", "Genomics", "UPDATE_COMPLETE").await;
+    world.cloud.put_stack(stack, "UPDATE_ROLLBACK_COMPLETE", "Genomics", "UPDATE_COMPLETE", None).await;
     assert!(sweep(&world).await["collected"].to_string().contains("00000002"));
     assert_eq!(world.state().await.compute_environments.len(), 1);
 }
@@ -120,7 +120,7 @@ async fn what_a_rollback_enables_meanwhile_is_not_deleted() {
         .seed(json!({"environment": {"name": name, "state": "DISABLED", "tags": tags(&world, "known", Some(LONG_AGO))}}))
         .await;
     let stack = &arn(&world, "known");
-    world.cloud.put_stack(stack, "UPDATE_COMPLETE", "Genomics", "UPDATE_COMPLETE").await;
+    world.cloud.put_stack(stack, "UPDATE_COMPLETE", "Genomics", "UPDATE_COMPLETE", None).await;
     // The sweep has decided, and its call is on the way, when the environment is enabled again.
     world.cloud.put_faults(&[Fault::slow(100.0).on("batch:DeleteComputeEnvironment")]).await;
     let (report, ()) = tokio::join!(sweep(&world), async {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
-use tower_forge::properties::table::{self, Effect};
+use tower_forge_core::properties::table::{self, Effect};
 
 use crate::cloudformation::Stack;
 use crate::update_table::cases::{Case, cases};

@@ -7,7 +7,7 @@ mod sandbox;
 
 use expect_test::expect_file;
 use sandbox::{Sandbox, script_of, tool};
-use tower_forge::user_data::{Architecture, Boot, EfsMount, FsxMount, LIMIT, user_data};
+use tower_forge_core::user_data::{Architecture, Boot, EfsMount, FsxMount, LIMIT, user_data};
 
 /// An instance with the AWS CLI and nothing else that is optional.
 fn minimal() -> Boot {

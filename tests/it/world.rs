@@ -20,6 +20,8 @@ use crate::runtime_api::{Launch, Outcome, Program};
 use crate::state::{Calls, State};
 
 const REGION: &str = "eu-west-1";
+/// The claim's table, which every account of the local AWS has.
+pub(crate) const CLAIM_TABLE: &str = "tower-forge-claims";
 const FUNCTION_NAME: &str = "TowerForge-handler";
 const SECRET_ACCESS_KEY: &str = "5ec2e7-access-key-that-no-log-may-hold";
 const SESSION_TOKEN: &str = "5ec2e7-session-token-that-no-log-may-hold";
@@ -120,8 +122,18 @@ impl World {
         Stack::new(self.cloudformation.clone(), &properties)
     }
 
-    /// Delivers any event as CloudFormation would, with a response URL of ours where it has one.
+    /// Delivers any event as CloudFormation would, with a response URL of ours where it has one, while it shows that
+    /// operation as in progress.
     pub(crate) async fn play(&self, event: Value) -> Ended {
+        let text = |key: &str| event[key].as_str().map(ToOwned::to_owned);
+        if let (Some(stack), Some(logical), Some(kind)) =
+            (text("StackId"), text("LogicalResourceId"), text("RequestType"))
+        {
+            let status = format!("{}_IN_PROGRESS", kind.to_uppercase());
+            self.cloud
+                .put_stack(&stack, &status, &logical, &status, text("PhysicalResourceId").as_deref())
+                .await;
+        }
         self.cloudformation.deliver(&self.request(event, Duration::ZERO)).await
     }
 
@@ -268,6 +280,7 @@ fn environment(cloud: &Account, setting: &Setting) -> BTreeMap<String, String> {
             ("AWS_LAMBDA_LOG_LEVEL", setting.log_level),
             ("RUST_BACKTRACE", "1"),
             ("TOWER_FORGE_LOCAL", "1"),
+            ("TOWER_FORGE_TABLE", CLAIM_TABLE),
             ("TOWER_FORGE_TIME_SCALE", setting.scale.to_string().as_str()),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),

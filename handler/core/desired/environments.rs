@@ -1,14 +1,16 @@
 //! PURE. The launch template and the compute environments of a forge.
 
 use super::storage::Ids;
-use super::{Around, Forge, Need, generation};
+use super::{Declared, Forge, LazyNetwork, generation};
 use crate::error::{Error, Result};
-use crate::name::{Line, RoleKind};
-use crate::network::Surroundings;
+use crate::name::{Pool, RoleKind};
+use crate::network::Network;
 use crate::properties::AllocStrategy;
-use crate::resource::{Kind, PartId, Spec};
-use crate::resources::compute_environment::{self, Duty, Instances, Network, Resources};
-use crate::resources::launch_template::{self, RootVolume};
+use crate::resource::{Kind, ResourceId};
+use crate::resources::compute_environment::{
+    self, ComputeEnvironment, Instances, Lifecycle, Placement, Resources,
+};
+use crate::resources::launch_template::{self, LaunchTemplate, RootVolume};
 use crate::user_data::{self, Architecture, Boot, EfsMount, FsxMount};
 
 /// gp3 volumes have these without being asked.
@@ -16,9 +18,9 @@ const GP3_IOPS: i32 = 3000;
 const GP3_THROUGHPUT: i32 = 125;
 
 /// Declares the launch template.
-pub(super) fn template(forge: &mut Forge<'_>, around: &Around<'_>, ids: &Ids) -> Result<Need> {
+pub(super) fn template(forge: &mut Forge<'_>, network: &LazyNetwork<'_>, ids: &Ids) -> Result<Declared> {
     let properties = forge.properties;
-    let boot = boot(forge, around, ids);
+    let boot = boot(forge, network, ids);
     let user_data = user_data::user_data(&boot)
         .map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
     let spec = launch_template::Spec {
@@ -33,20 +35,20 @@ pub(super) fn template(forge: &mut Forge<'_>, around: &Around<'_>, ids: &Ids) ->
         instance_tags: forge.cx.tags(properties),
     };
     let name = forge.cx.names.launch_template(&generation::template(properties, ids));
-    let needs = later(forge, ids);
-    Ok(forge.declare(Kind::LaunchTemplate, name, Spec::LaunchTemplate(Box::new(spec)), &needs))
+    let after = later(forge, ids);
+    Ok(forge.declare::<LaunchTemplate>(name, spec, &after))
 }
 
 /// What has to be there before a hash can be known.
-fn later(forge: &Forge<'_>, ids: &Ids) -> Vec<Need> {
-    let storage = forge.parts.iter().filter(|part| matches!(part.id.kind, Kind::Efs | Kind::Fsx));
+fn later(forge: &Forge<'_>, ids: &Ids) -> Vec<Declared> {
+    let storage = forge.resources.iter().filter(|resource| matches!(resource.id.kind, Kind::Efs | Kind::Fsx));
     match ids {
-        Ids::Later => storage.map(|part| Need(PartId::new(part.id.kind, &part.id.name))).collect(),
+        Ids::Later => storage.map(|resource| Declared(ResourceId::clone(&resource.id))).collect(),
         Ids::Known { .. } => Vec::new(),
     }
 }
 
-fn boot(forge: &Forge<'_>, around: &Around<'_>, ids: &Ids) -> Boot {
+fn boot(forge: &Forge<'_>, network: &LazyNetwork<'_>, ids: &Ids) -> Boot {
     let properties = forge.properties;
     let (efs, fsx) = match ids {
         Ids::Known { efs, fsx } => (efs.clone(), fsx.clone()),
@@ -55,7 +57,7 @@ fn boot(forge: &Forge<'_>, around: &Around<'_>, ids: &Ids) -> Boot {
     let path = |path: Option<&str>| path.unwrap_or_default().to_owned();
     let efs = efs.map(|id| EfsMount { id, path: path(properties.efs_mount()) });
     let fsx = fsx.map(|_| {
-        let (dns_name, mount_name) = super::storage::lustre(forge, around);
+        let (dns_name, mount_name) = super::storage::lustre(forge, network);
         FsxMount { dns_name, mount_name, path: path(properties.fsx_mount()) }
     });
     Boot {
@@ -72,61 +74,67 @@ fn boot(forge: &Forge<'_>, around: &Around<'_>, ids: &Ids) -> Boot {
     }
 }
 
-/// The environments of the forge, by line.
-pub(super) struct Lines {
+/// The environments of the forge, by pool.
+pub(super) struct Pools {
     /// Where tasks run.
-    pub(super) work: Need,
+    pub(super) work: Declared,
     /// Where Nextflow runs, if not where tasks do.
-    pub(super) head: Option<Need>,
+    pub(super) head: Option<Declared>,
     /// Where tasks run without spot capacity.
-    pub(super) on_demand: Option<Need>,
+    pub(super) on_demand: Option<Declared>,
     /// Where DRAGEN runs.
-    pub(super) dragen: Option<Need>,
+    pub(super) dragen: Option<Declared>,
 }
 
 /// Declares the environments that serve.
-pub(super) fn declare(forge: &mut Forge<'_>, around: &mut Around<'_>, ids: &Ids, needs: &[Need]) -> Lines {
+pub(super) fn declare(
+    forge: &mut Forge<'_>,
+    network: &mut LazyNetwork<'_>,
+    ids: &Ids,
+    after: &[Declared],
+) -> Pools {
     let properties = forge.properties;
-    let mut line = |line: Line| {
-        let name = forge.cx.names.environment(line, &generation::environment(properties, ids, line));
-        let surroundings = around.get(forge, Kind::ComputeEnvironment, &name);
-        let spec = spec(forge, &surroundings, ids, line);
-        forge.declare(Kind::ComputeEnvironment, name, Spec::ComputeEnvironment(Box::new(spec)), needs)
+    let mut pool = |pool: Pool| {
+        let name = forge.cx.names.environment(pool, &generation::environment(properties, ids, pool));
+        let network = network.get::<ComputeEnvironment>(forge, &name);
+        let spec = spec(forge, &network, ids, pool);
+        forge.declare::<ComputeEnvironment>(name, spec, after)
     };
-    Lines {
-        work: line(Line::Work),
-        head: properties.has_head_environment().then(|| line(Line::Head)),
-        on_demand: properties.on_demand_fallback.then(|| line(Line::OnDemand)),
-        dragen: properties.dragen_enabled.then(|| line(Line::Dragen)),
+    Pools {
+        work: pool(Pool::Work),
+        head: properties.has_head_environment().then(|| pool(Pool::Head)),
+        on_demand: properties.on_demand_fallback.then(|| pool(Pool::OnDemand)),
+        dragen: properties.dragen_enabled.then(|| pool(Pool::Dragen)),
     }
 }
 
-fn spec(forge: &Forge<'_>, surroundings: &Surroundings, ids: &Ids, line: Line) -> compute_environment::Spec {
+fn spec(forge: &Forge<'_>, network: &Network, ids: &Ids, pool: Pool) -> compute_environment::Spec {
     let properties = forge.properties;
-    let network =
-        Network { subnets: surroundings.subnets(), security_groups: surroundings.security_groups.clone() };
-    let resources = if line == Line::Head && properties.fargate_head_enabled {
-        Resources::Fargate { network }
+    let placement =
+        Placement { subnets: network.subnets(), security_groups: network.security_groups.clone() };
+    let resources = if pool == Pool::Head && properties.fargate_head_enabled {
+        Resources::Fargate(placement)
     } else {
-        Resources::Instances(Box::new(instances(forge, network, ids, line)))
+        Resources::Instances(Box::new(instances(forge, placement, ids, pool)))
     };
+    let min_vcpus = if pool == Pool::Work { properties.min_cpus } else { 0 };
     compute_environment::Spec {
-        duty: Duty::Serving { min_vcpus: if line == Line::Work { properties.min_cpus } else { 0 } },
-        max_vcpus: if line == Line::Head { properties.head_max_cpus } else { properties.max_cpus },
+        lifecycle: Lifecycle::Active { min_vcpus },
+        max_vcpus: if pool == Pool::Head { properties.head_max_cpus } else { properties.max_cpus },
         service_role: forge.cx.role_arn(RoleKind::Service),
-        resources,
+        resources: Some(resources),
     }
 }
 
-fn instances(forge: &Forge<'_>, network: Network, ids: &Ids, line: Line) -> Instances {
+fn instances(forge: &Forge<'_>, placement: Placement, ids: &Ids, pool: Pool) -> Instances {
     let properties = forge.properties;
-    let spot = properties.is_spot() && matches!(line, Line::Work | Line::Dragen);
-    let strategy = match line {
-        Line::Work => properties.alloc_strategy(),
-        Line::Dragen if spot => AllocStrategy::SpotPriceCapacityOptimized,
+    let spot = properties.is_spot() && matches!(pool, Pool::Work | Pool::Dragen);
+    let strategy = match pool {
+        Pool::Work => properties.alloc_strategy(),
+        Pool::Dragen if spot => AllocStrategy::SpotPriceCapacityOptimized,
         _ => AllocStrategy::BestFitProgressive,
     };
-    let image = if properties.gpu_enabled && matches!(line, Line::Work | Line::OnDemand) {
+    let image = if properties.gpu_enabled && matches!(pool, Pool::Work | Pool::OnDemand) {
         "ECS_AL2023_NVIDIA"
     } else {
         "ECS_AL2023"
@@ -135,19 +143,19 @@ fn instances(forge: &Forge<'_>, network: Network, ids: &Ids, line: Line) -> Inst
         spot,
         strategy: strategy.as_str().to_owned(),
         bid_percentage: properties.bid_percentage().filter(|_| spot),
-        instance_types: match line {
-            Line::Work | Line::OnDemand => properties.instance_types(),
-            Line::Head => properties.head_instance_types(),
-            Line::Dragen => properties.dragen_instance_type().into_iter().map(str::to_owned).collect(),
+        instance_types: match pool {
+            Pool::Work | Pool::OnDemand => properties.instance_types(),
+            Pool::Head => properties.head_instance_types(),
+            Pool::Dragen => properties.dragen_instance_type().into_iter().map(str::to_owned).collect(),
         },
-        network,
+        placement,
         instance_profile: forge.cx.instance_profile_arn(),
-        fleet_role: (line == Line::Work && properties.needs_fleet_role())
+        fleet_role: (pool == Pool::Work && properties.needs_fleet_role())
             .then(|| forge.cx.role_arn(RoleKind::Fleet)),
         launch_template: forge.cx.names.launch_template(&generation::template(properties, ids)),
         image_type: image.to_owned(),
-        image_id: match line {
-            Line::Dragen => properties.dragen_ami_id.clone(),
+        image_id: match pool {
+            Pool::Dragen => properties.dragen_ami_id.clone(),
             _ => properties.image_id.clone(),
         },
         key_pair: properties.ec2_key_pair.clone(),

@@ -7,7 +7,7 @@
 //! **Invariant**: frozen. A property that is added later may enter a hash only where it has been given.
 
 use super::storage::Ids;
-use crate::name::{Line, hash8};
+use crate::name::{Pool, hash8};
 use crate::properties::Properties;
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ fn template_content(properties: &Properties, ids: &Ids) -> Value {
     })
 }
 
-/// The hash of a generation of one line.
-pub(super) fn environment(properties: &Properties, ids: &Ids, line: Line) -> String {
+/// The hash of a generation of one pool.
+pub(super) fn environment(properties: &Properties, ids: &Ids, pool: Pool) -> String {
     if *ids == Ids::Later {
         return LATER.to_owned();
     }
@@ -51,7 +51,7 @@ pub(super) fn environment(properties: &Properties, ids: &Ids, line: Line) -> Str
         "Subnets": properties.subnets,
         "SecurityGroups": properties.security_groups,
     });
-    if line == Line::Head && properties.fargate_head_enabled {
+    if pool == Pool::Head && properties.fargate_head_enabled {
         return hash8(&json!({"Network": network, "ImageRefresh": properties.image_refresh}));
     }
     let mut content = json!({
@@ -60,20 +60,20 @@ pub(super) fn environment(properties: &Properties, ids: &Ids, line: Line) -> Str
         "ImageId": properties.image_id,
         "Ec2KeyPair": properties.ec2_key_pair,
     });
-    let more = match line {
-        Line::Head => json!({"InstanceTypes": properties.head_instance_types()}),
-        Line::Work => json!({
+    let more = match pool {
+        Pool::Head => json!({"InstanceTypes": properties.head_instance_types()}),
+        Pool::Work => json!({
             "Type": properties.r#type.as_str(),
             "InstanceTypes": properties.instance_types(),
             "AllocStrategy": properties.alloc_strategy().as_str(),
             "BidPercentage": properties.bid_percentage(),
             "GpuEnabled": properties.gpu_enabled,
         }),
-        Line::OnDemand => json!({
+        Pool::OnDemand => json!({
             "InstanceTypes": properties.instance_types(),
             "GpuEnabled": properties.gpu_enabled,
         }),
-        Line::Dragen => json!({
+        Pool::Dragen => json!({
             "Type": properties.r#type.as_str(),
             "DragenInstanceType": properties.dragen_instance_type(),
             "DragenAmiId": properties.dragen_ami_id,

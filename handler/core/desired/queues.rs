@@ -1,112 +1,135 @@
 //! PURE. The job queues, and the older generations of environments behind them.
 //!
-//! A replaced environment (blue) stays behind its queue, DISABLED, until its jobs have ended. It is collected by
-//! an operation that came after the one that replaced it, or by the sweep: never by the same one, because a
-//! rollback may need it.
+//! A replaced environment (blue) stays behind its queue, DISABLED, until its jobs have finished. It is collected by an
+//! operation that came after the one that replaced it, or by the sweep: never by the same one, because a rollback may
+//! need it.
 
-use super::environments::Lines;
-use super::{Forge, Need, is_idle, is_usable, refused};
+use super::environments::Pools;
+use super::{Declared, Forge, is_usable, refused};
 use crate::error::Result;
-use crate::name::{Line, RETIRING_TAG};
-use crate::resource::{Kind, Live, PartId, Phase, Seen, Spec};
-use crate::resources::batch::name_of;
-use crate::resources::compute_environment::{self, Duty, Resources};
-use crate::resources::job_queue;
+use crate::name::{Pool, RETIRING_TAG};
+use crate::registry::{Existing, Registered as _};
+use crate::resource::{Kind, Phase, ResourceId};
+use crate::resources::compute_environment::{self, ComputeEnvironment, Lifecycle};
+use crate::resources::job_queue::{self, JobQueue};
+use crate::resources::name_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// AWS's limit of environments in a queue.
 const SLOTS: usize = 3;
 
-/// Declares the queues, and the environments that retire.
-pub(super) fn declare(forge: &mut Forge<'_>, lines: &Lines) -> Result<()> {
-    let properties = forge.properties;
-    let work: Vec<Need> =
-        [Some(&lines.work), lines.on_demand.as_ref()].into_iter().flatten().cloned().collect();
-    let head = vec![lines.head.as_ref().unwrap_or(&lines.work).clone()];
-    let mut queues = vec![(Line::Work, 1, work), (Line::Head, 10, head)];
-    queues.extend(lines.dragen.as_ref().map(|dragen| (Line::Dragen, 1, vec![dragen.clone()])));
+/// An environment that exists.
+type Environment<'a> = (&'a Existing, &'a compute_environment::Observed);
 
-    let serving: BTreeSet<PartId> =
-        queues.iter().flat_map(|(_, _, wanted)| wanted).map(|Need(id)| id.clone()).collect();
-    let mut behind: BTreeMap<PartId, Vec<PartId>> = BTreeMap::new();
-    for (line, priority, wanted) in queues {
-        let name = forge.cx.names.queue(line);
+/// Declares the queues, and the environments that retire.
+pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
+    let properties = forge.properties;
+    let work: Vec<Declared> =
+        [Some(&pools.work), pools.on_demand.as_ref()].into_iter().flatten().cloned().collect();
+    let head = vec![pools.head.as_ref().unwrap_or(&pools.work).clone()];
+    let mut queues = vec![(Pool::Work, 1, work), (Pool::Head, 10, head)];
+    queues.extend(pools.dragen.as_ref().map(|dragen| (Pool::Dragen, 1, vec![dragen.clone()])));
+
+    let serving: BTreeSet<ResourceId> =
+        queues.iter().flat_map(|(_, _, wanted)| wanted).map(|Declared(id)| id.clone()).collect();
+    let mut behind: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
+    for (pool, priority, wanted) in queues {
+        let name = forge.cx.names.queue(pool);
         let attached = attached(forge, &name, &serving);
         let order = order(forge, &name, &wanted, &attached)?;
-        for seen in &attached {
-            behind.entry(seen.id.clone()).or_default().push(PartId::new(Kind::JobQueue, &name));
+        for (existing, _) in &attached {
+            behind.entry(existing.id.clone()).or_default().push(ResourceId::new(Kind::JobQueue, &name));
         }
         let spec = job_queue::Spec {
             priority,
             order: order.iter().map(|id| forge.cx.environment_arn(&id.name)).collect(),
             time_limit: properties.job_state_time_limit,
-            scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| line == Line::Work),
+            scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| pool == Pool::Work),
         };
-        forge.declare(Kind::JobQueue, name, Spec::JobQueue(spec), &wanted);
+        forge.declare::<JobQueue>(name, spec, &wanted);
     }
-    for seen in retiring(forge, &serving, &behind) {
-        let needs = behind.remove(&seen.id).unwrap_or_default();
-        let Live::ComputeEnvironment(live) = &seen.live else { continue };
+    for (existing, observed) in retiring(forge, &serving, &behind) {
+        let after = behind.remove(&existing.id).unwrap_or_default();
         let spec = compute_environment::Spec {
-            duty: Duty::Retiring,
-            max_vcpus: live.max_vcpus,
-            service_role: live.service_role.clone(),
-            resources: Resources::Fixed,
+            lifecycle: Lifecycle::Draining,
+            max_vcpus: observed.max_vcpus,
+            service_role: observed.service_role.clone(),
+            resources: None,
         };
-        forge.retire(seen, Spec::ComputeEnvironment(Box::new(spec)), needs);
+        forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);
     }
     Ok(())
 }
 
 /// The environments behind a queue that should not serve any more.
-fn attached<'a>(forge: &Forge<'a>, queue: &str, serving: &BTreeSet<PartId>) -> Vec<&'a Seen> {
-    let queue = forge.there.get(Kind::JobQueue, queue).and_then(Seen::queue);
-    let order = queue.map(|queue| queue.order.as_slice()).unwrap_or_default();
-    let environments = order.iter().filter_map(|arn| forge.there.get(Kind::ComputeEnvironment, name_of(arn)));
-    environments.filter(|seen| forge.cx.owner.owns(&seen.tags) && !serving.contains(&seen.id)).collect()
+fn attached<'a>(forge: &Forge<'a>, queue: &str, serving: &BTreeSet<ResourceId>) -> Vec<Environment<'a>> {
+    let queue = forge.inventory.find::<JobQueue>(queue);
+    let order = queue.map(|(_, queue)| queue.order.as_slice()).unwrap_or_default();
+    let environments =
+        order.iter().filter_map(|arn| forge.inventory.find::<ComputeEnvironment>(name_of(arn)));
+    environments
+        .filter(|(existing, _)| forge.cx.owner.owns(&existing.tags) && !serving.contains(&existing.id))
+        .collect()
 }
 
 /// The order of a queue: what serves first, then what still finishes its jobs.
-fn order(forge: &Forge<'_>, queue: &str, wanted: &[Need], attached: &[&Seen]) -> Result<Vec<PartId>> {
-    let kept: Vec<&Seen> =
-        attached.iter().copied().filter(|seen| !collectable(forge, seen) && is_usable(seen)).collect();
-    let busy: Vec<&Seen> = kept.iter().copied().filter(|seen| !is_idle(forge.there, seen)).collect();
-    let to_make = wanted.iter().any(|Need(id)| !forge.there.parts.contains_key(id));
+fn order(
+    forge: &Forge<'_>,
+    queue: &str,
+    wanted: &[Declared],
+    attached: &[Environment<'_>],
+) -> Result<Vec<ResourceId>> {
+    let kept: Vec<Environment<'_>> =
+        attached.iter().copied().filter(|each| !is_collectable(forge, *each) && is_usable(each.0)).collect();
+    let busy: Vec<&str> = kept
+        .iter()
+        .filter(|(_, live)| !live.is_idle)
+        .map(|(existing, _)| existing.id.name.as_str())
+        .collect();
+    let to_make = wanted.iter().any(|Declared(id)| forge.inventory.get(id).is_none());
     if to_make && wanted.len() + busy.len() > SLOTS {
-        let names: Vec<&str> = busy.iter().map(|seen| seen.id.name.as_str()).collect();
         return Err(refused(format!(
             "queue {queue} holds at most {SLOTS} compute environments, and older generations still run jobs: {}; \
-             nothing was changed; update again when these have ended",
-            names.join(", ")
+             nothing was changed; update again when these jobs have finished",
+            busy.join(", ")
         )));
     }
-    // What is disabled and idle can leave without harm; anything else holds its place, and of what is wanted
-    // the first always has one.
-    let (idle, holding): (Vec<&Seen>, Vec<&Seen>) =
-        kept.into_iter().partition(|seen| !seen.is_enabled() && is_idle(forge.there, seen));
+    // An environment that is disabled and idle can leave without harm; anything else holds its place, and of the
+    // wanted ones the first always has one.
+    let (idle, holding): (Vec<Environment<'_>>, Vec<Environment<'_>>) =
+        kept.into_iter().partition(|(_, observed)| !observed.enabled && observed.is_idle);
     let first = SLOTS.saturating_sub(holding.len()).clamp(1, wanted.len());
-    let serving = wanted.iter().take(first).map(|Need(id)| id);
-    Ok(serving.chain(holding.into_iter().chain(idle).map(|seen| &seen.id)).take(SLOTS).cloned().collect())
+    let serving = wanted.iter().take(first).map(|Declared(id)| id);
+    let others = holding.into_iter().chain(idle).map(|(existing, _)| &existing.id);
+    Ok(serving.chain(others).take(SLOTS).cloned().collect())
 }
 
-/// Whether an environment may go: it retired before this operation began, and nothing runs in it.
-fn collectable(forge: &Forge<'_>, seen: &Seen) -> bool {
-    let before = seen.tags.get(RETIRING_TAG).is_some_and(|since| *since < forge.cx.since);
-    before && !seen.is_enabled() && is_idle(forge.there, seen)
+/// Whether an environment may go: it retired before this operation began, and nothing runs in it. One that a queue of
+/// another owner refers to cannot go, and nothing needs it to go now: it is left to a later sweep.
+fn is_collectable(forge: &Forge<'_>, (existing, observed): Environment<'_>) -> bool {
+    let before = existing.tags.get(RETIRING_TAG).is_some_and(|since| *since < forge.cx.since);
+    let held = forge.inventory.foreign_referrer(&existing.id).is_some();
+    before && !observed.enabled && observed.is_idle && !held
 }
 
 /// The environments that are kept although they do not serve.
 fn retiring<'a>(
     forge: &Forge<'a>,
-    serving: &BTreeSet<PartId>,
-    behind: &BTreeMap<PartId, Vec<PartId>>,
-) -> Vec<&'a Seen> {
-    let ours = forge.there.of(Kind::ComputeEnvironment).filter(|seen| forge.cx.owner.owns(&seen.tags));
-    ours.filter(|seen| {
+    serving: &BTreeSet<ResourceId>,
+    behind: &BTreeMap<ResourceId, Vec<ResourceId>>,
+) -> Vec<Environment<'a>> {
+    let all = forge.inventory.all::<ComputeEnvironment>();
+    let ours = all.filter(|(existing, _)| forge.cx.owner.owns(&existing.tags));
+    ours.filter(|environment| {
+        let (existing, _) = environment;
         // One that never stood behind a queue never had a job; it is the remains of an Update that failed.
-        let had_jobs = behind.contains_key(&seen.id) || seen.tags.contains_key(RETIRING_TAG);
-        let going = matches!(&seen.phase, Phase::Settling(status) if status == "DELETING");
-        !serving.contains(&seen.id) && had_jobs && !collectable(forge, seen) && !going
+        let had_jobs = behind.contains_key(&existing.id) || existing.tags.contains_key(RETIRING_TAG);
+        let held = forge.inventory.foreign_referrer(&existing.id).is_some();
+        let going = matches!(&existing.phase, Phase::Deleting(_));
+        !serving.contains(&existing.id)
+            && (had_jobs || held)
+            && !is_collectable(forge, *environment)
+            && !going
     })
     .collect()
 }

@@ -97,8 +97,7 @@ fn aws_policy(cx: &Context, name: &str) -> String {
 
 fn account_values(cx: &Context) -> Values {
     let id = cx.names.id().to_string();
-    let prefix = cx.names.family();
-    let prefix = prefix.strip_suffix(&format!("-{id}-")).unwrap_or(&prefix).to_owned();
+    let prefix = cx.names.prefix().to_owned();
     let single = BTreeMap::from([
         ("Partition", cx.partition.clone()),
         ("Region", cx.region.clone()),

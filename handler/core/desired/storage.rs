@@ -1,10 +1,11 @@
 //! PURE. File systems. A file system is data: no Update deletes one.
 
-use super::{Around, Forge, refused};
+use super::{Forge, LazyNetwork, refused};
 use crate::error::Result;
-use crate::resource::{Kind, Live, Phase, Seen, Spec};
-use crate::resources::{efs, fsx};
-use std::collections::BTreeMap;
+use crate::registry::{Existing, Registered};
+use crate::resource::Phase;
+use crate::resources::efs::{self, Efs};
+use crate::resources::fsx::{self, Fsx};
 
 /// The IDs of a forge's file systems, made or brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,59 +22,44 @@ pub(super) enum Ids {
 }
 
 /// Declares the file systems.
-pub(super) fn declare(forge: &mut Forge<'_>, around: &mut Around<'_>) -> Result<()> {
+pub(super) fn declare(forge: &mut Forge<'_>, network: &mut LazyNetwork<'_>) -> Result<()> {
     let name = forge.cx.names.file_system();
     if forge.properties.efs_create {
-        let surroundings = around.get(forge, Kind::Efs, &name);
-        if let Some(Live::Efs(live)) = forge.there.get(Kind::Efs, &name).map(|seen| &seen.live) {
-            refuse_move("EFS", &live.id, live.vpc.as_deref(), &surroundings.vpc)?;
+        let network = network.get::<Efs>(forge, &name);
+        if let Some((_, observed)) = forge.inventory.find::<Efs>(&name) {
+            refuse_move("EFS", &observed.id, observed.vpc.as_deref(), &network.vpc)?;
         }
-        let spec = efs::Spec {
-            subnets: surroundings.subnet_per_zone(),
-            security_groups: surroundings.security_groups,
-            retiring: false,
-        };
-        forge.declare(Kind::Efs, name.clone(), Spec::Efs(spec), &[]);
-    } else if let Some(seen) = kept(forge, Kind::Efs, &name) {
-        let spec = efs::Spec { subnets: BTreeMap::new(), security_groups: Vec::new(), retiring: true };
-        forge.retire(seen, Spec::Efs(spec), Vec::new());
+        let spec = efs::Spec { subnets: network.subnet_per_zone(), security_groups: network.security_groups };
+        forge.declare::<Efs>(name.clone(), spec, &[]);
+    } else if let Some(existing) = kept::<Efs>(forge, &name) {
+        forge.retire(existing, None, Vec::new());
     }
     if let Some(size) = forge.properties.fsx_size {
-        let surroundings = around.get(forge, Kind::Fsx, &name);
-        let vpc = &surroundings.vpc.clone();
+        let network = network.get::<Fsx>(forge, &name);
+        let vpc = &network.vpc.clone();
         let spec = fsx::Spec {
             size,
             deployment_type: forge.properties.fsx_deployment_type().as_str().to_owned(),
             throughput: forge.properties.fsx_throughput(),
-            subnet: surroundings.subnets().into_iter().next().unwrap_or_default(),
-            security_groups: surroundings.security_groups,
-            retiring: false,
+            subnet: network.subnets().into_iter().next().unwrap_or_default(),
+            security_groups: network.security_groups,
         };
-        if let Some(Live::Fsx(live)) = forge.there.get(Kind::Fsx, &name).map(|seen| &seen.live) {
-            refuse_move("FSx", &live.id, Some(&live.vpc), vpc)?;
-            refuse(&spec, live)?;
+        if let Some((_, observed)) = forge.inventory.find::<Fsx>(&name) {
+            refuse_move("FSx", &observed.id, Some(&observed.vpc), vpc)?;
+            refuse(&spec, observed)?;
         }
-        forge.declare(Kind::Fsx, name, Spec::Fsx(spec), &[]);
-    } else if let Some(seen) = kept(forge, Kind::Fsx, &name) {
-        let spec = fsx::Spec {
-            size: 0,
-            deployment_type: String::new(),
-            throughput: None,
-            subnet: String::new(),
-            security_groups: Vec::new(),
-            retiring: true,
-        };
-        forge.retire(seen, Spec::Fsx(spec), Vec::new());
+        forge.declare::<Fsx>(name, spec, &[]);
+    } else if let Some(existing) = kept::<Fsx>(forge, &name) {
+        forge.retire(existing, None, Vec::new());
     }
     Ok(())
 }
 
 /// A file system that is not wanted any more but kept; one that failed holds nothing.
-fn kept<'a>(forge: &Forge<'a>, kind: Kind, name: &str) -> Option<&'a Seen> {
-    let seen = forge.there.get(kind, name).filter(|seen| forge.cx.owner.owns(&seen.tags))?;
-    let going =
-        matches!(&seen.phase, Phase::Settling(status) if status.to_ascii_uppercase().contains("DELETING"));
-    (!going && !matches!(seen.phase, Phase::Broken(_))).then_some(seen)
+fn kept<'a, R: Registered>(forge: &Forge<'a>, name: &str) -> Option<&'a Existing> {
+    let (existing, _) = forge.inventory.find::<R>(name)?;
+    let stays = !matches!(existing.phase, Phase::Deleting(_) | Phase::Broken(_));
+    (stays && forge.cx.owner.owns(&existing.tags)).then_some(existing)
 }
 
 /// Refuses another network: instances there would not reach the file system.
@@ -89,22 +75,22 @@ fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<
     }
 }
 
-fn refuse(spec: &fsx::Spec, live: &fsx::Live) -> Result<()> {
+fn refuse(spec: &fsx::Spec, observed: &fsx::Observed) -> Result<()> {
     let instead = "a created file system is data and only grows; to change it otherwise, deploy another forge with \
                    the new properties, copy the files, and delete the old forge";
-    if spec.size < live.size {
-        let (given, now) = (spec.size, live.size);
+    if spec.size < observed.size {
+        let (given, now) = (spec.size, observed.size);
         return Err(refused(format!(
             "FsxSize: given {given}, allowed: at least {now}, the size it has; {instead}"
         )));
     }
-    if !live.deployment_type.is_empty() && spec.deployment_type != live.deployment_type {
-        let (given, now) = (&spec.deployment_type, &live.deployment_type);
+    if !observed.deployment_type.is_empty() && spec.deployment_type != observed.deployment_type {
+        let (given, now) = (&spec.deployment_type, &observed.deployment_type);
         return Err(refused(format!(
             "FsxDeploymentType: given {given}, allowed: {now}, which it has; {instead}"
         )));
     }
-    if let (Some(given), Some(now)) = (spec.throughput, live.throughput)
+    if let (Some(given), Some(now)) = (spec.throughput, observed.throughput)
         && given != now
     {
         return Err(refused(format!(
@@ -116,33 +102,29 @@ fn refuse(spec: &fsx::Spec, live: &fsx::Live) -> Result<()> {
 
 /// The IDs, as far as they are known.
 pub(super) fn ids(forge: &Forge<'_>) -> Ids {
-    let name = forge.cx.names.file_system();
-    let made = |kind: Kind| forge.there.get(kind, &name).filter(|seen| forge.cx.owner.owns(&seen.tags));
-    let efs = match made(Kind::Efs).map(|seen| &seen.live) {
-        Some(Live::Efs(live)) if forge.properties.efs_create => Some(live.id.clone()),
-        _ => forge.properties.efs_id.clone(),
-    };
-    let fsx = match made(Kind::Fsx).map(|seen| &seen.live) {
-        // The mount name comes with the first answer, as a rule.
-        Some(Live::Fsx(live)) if forge.properties.fsx_size.is_some() && !live.mount_name.is_empty() => {
-            Some(live.id.clone())
-        }
-        _ => forge.properties.fsx_name.clone(),
-    };
-    let later = forge.properties.has_efs() && efs.is_none() || forge.properties.has_fsx() && fsx.is_none();
+    let properties = forge.properties;
+    let efs = made::<Efs>(forge).filter(|_| properties.efs_create).map(|efs| efs.id.clone());
+    let efs = efs.or_else(|| properties.efs_id.clone());
+    // The mount name comes with the first answer, as a rule.
+    let fsx = made::<Fsx>(forge).filter(|fsx| properties.fsx_size.is_some() && !fsx.mount_name.is_empty());
+    let fsx = fsx.map(|fsx| fsx.id.clone()).or_else(|| properties.fsx_name.clone());
+    let later = properties.has_efs() && efs.is_none() || properties.has_fsx() && fsx.is_none();
     if later { Ids::Later } else { Ids::Known { efs, fsx } }
 }
 
+fn made<'a, R: Registered>(forge: &Forge<'a>) -> Option<&'a R::Observed> {
+    let (existing, observed) = forge.inventory.find::<R>(&forge.cx.names.file_system())?;
+    forge.cx.owner.owns(&existing.tags).then_some(observed)
+}
+
 /// DNS name and mount name of the Lustre file system.
-pub(super) fn lustre(forge: &Forge<'_>, around: &Around<'_>) -> (String, String) {
-    let made = forge.there.get(Kind::Fsx, &forge.cx.names.file_system());
-    match made.map(|seen| &seen.live) {
-        Some(Live::Fsx(live)) if forge.properties.fsx_size.is_some() => {
-            (live.dns_name.clone(), live.mount_name.clone())
-        }
-        _ => {
-            let mount_name =
-                around.surroundings.as_ref().ok().and_then(|around| around.lustre_mount_name.clone());
+pub(super) fn lustre(forge: &Forge<'_>, network: &LazyNetwork<'_>) -> (String, String) {
+    let found = forge.inventory.find::<Fsx>(&forge.cx.names.file_system());
+    match found.filter(|_| forge.properties.fsx_size.is_some()) {
+        Some((_, observed)) => (observed.dns_name.clone(), observed.mount_name.clone()),
+        None => {
+            let network = network.network.as_ref().ok();
+            let mount_name = network.and_then(|network| network.lustre_mount_name.clone());
             (forge.properties.fsx_name.clone().unwrap_or_default(), mount_name.unwrap_or_default())
         }
     }

@@ -12,8 +12,10 @@ use super::*;
 use crate::name::{ForgeId, PREFIX};
 use crate::plan::{Plan, plan};
 use crate::properties::{self, Limits};
-use crate::resource::Live;
-use crate::resources::{compute_environment, instance_profile, launch_template, role};
+use crate::registry::{Observed, Spec};
+use crate::resources::{
+    compute_environment, instance_profile, job_queue, launch_template, log_group, name_of, role,
+};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -54,8 +56,8 @@ pub(crate) fn properties(more: Value) -> Properties {
     properties::parse(raw.as_object().unwrap(), &limits).unwrap()
 }
 
-fn surroundings() -> Result<Surroundings> {
-    Ok(Surroundings {
+pub(crate) fn network() -> Result<Network> {
+    Ok(Network {
         vpc: "vpc-1".to_owned(),
         zones: vec![("subnet-1".to_owned(), "euw1-az1".to_owned())],
         security_groups: vec!["sg-1".to_owned()],
@@ -63,88 +65,95 @@ fn surroundings() -> Result<Surroundings> {
     })
 }
 
-/// AWS after a part has been made as wanted, at rest.
-fn made(part: &Part) -> Seen {
-    let (live, refs) = match &part.spec {
-        Spec::Role(spec) => (
-            Live::Role(role::Live {
-                arn: format!("arn:aws:iam::123456789012:role/{}", part.id.name),
+/// AWS after a resource has been made as desired, at rest.
+fn made(resource: &Desired) -> Existing {
+    let (observed, refs) = match resource.spec.as_ref().unwrap() {
+        Spec::Role(spec) => {
+            let observed = role::Observed {
                 trust: spec.trust.clone(),
                 managed: spec.managed.clone(),
                 inline: spec.inline.clone(),
                 boundary: spec.boundary.clone(),
-                created: 0,
-            }),
-            Vec::new(),
-        ),
-        Spec::InstanceProfile(spec) => (
-            Live::InstanceProfile(instance_profile::Live { roles: vec![spec.role.clone()], created: 0 }),
-            vec![PartId::new(Kind::Role, &spec.role)],
-        ),
+            };
+            (Observed::Role(Box::new(observed)), Vec::new())
+        }
+        Spec::InstanceProfile(spec) => {
+            let observed = instance_profile::Observed { roles: vec![spec.role.clone()] };
+            let refs = vec![ResourceId::new(Kind::Role, &spec.role)];
+            (Observed::InstanceProfile(Box::new(observed)), refs)
+        }
         Spec::LogGroup(spec) => {
             let retention_days = Some(spec.retention_days);
-            (Live::LogGroup(log_group::Live { arn: String::new(), retention_days }), Vec::new())
+            let observed = log_group::Observed { arn: String::new(), retention_days };
+            (Observed::LogGroup(Box::new(observed)), Vec::new())
         }
         Spec::LaunchTemplate(_) => {
-            (Live::LaunchTemplate(launch_template::Live { template_id: "lt-1".to_owned() }), Vec::new())
+            let observed = launch_template::Observed { template_id: "lt-1".to_owned() };
+            (Observed::LaunchTemplate(Box::new(observed)), Vec::new())
         }
         Spec::ComputeEnvironment(spec) => {
-            let compute_environment::Duty::Serving { min_vcpus } = spec.duty else { panic!("not made") };
-            let compute_environment::Resources::Instances(instances) = &spec.resources else {
+            let compute_environment::Lifecycle::Active { min_vcpus } = spec.lifecycle else {
+                panic!("not made")
+            };
+            let Some(compute_environment::Resources::Instances(instances)) = &spec.resources else {
                 panic!("Fargate")
             };
-            let live = compute_environment::Live {
-                arn: context().environment_arn(&part.id.name),
+            let observed = compute_environment::Observed {
+                arn: context().environment_arn(&resource.id.name),
                 enabled: true,
-                status: "VALID".to_owned(),
-                reason: String::new(),
                 min_vcpus: Some(min_vcpus),
                 max_vcpus: spec.max_vcpus,
-                desired_vcpus: Some(min_vcpus),
+                is_idle: min_vcpus == 0,
                 service_role: spec.service_role.clone(),
-                spot: instances.spot,
             };
             let refs = vec![
-                PartId::new(Kind::Role, "TowerForge-Cafe-ServiceRole"),
-                PartId::new(Kind::InstanceProfile, "TowerForge-Cafe-InstanceRole"),
-                PartId::new(Kind::LaunchTemplate, &instances.launch_template),
+                ResourceId::new(Kind::Role, "TowerForge-Cafe-ServiceRole"),
+                ResourceId::new(Kind::InstanceProfile, "TowerForge-Cafe-InstanceRole"),
+                ResourceId::new(Kind::LaunchTemplate, &instances.launch_template),
             ];
-            (Live::ComputeEnvironment(live), refs)
+            (Observed::ComputeEnvironment(Box::new(observed)), refs)
         }
         Spec::JobQueue(spec) => {
-            let live = job_queue::Live {
-                arn: format!("arn:aws:batch:eu-west-1:123456789012:job-queue/{}", part.id.name),
+            let observed = job_queue::Observed {
+                arn: format!("arn:aws:batch:eu-west-1:123456789012:job-queue/{}", resource.id.name),
                 enabled: true,
-                status: "VALID".to_owned(),
-                reason: String::new(),
                 priority: spec.priority,
                 order: spec.order.clone(),
                 time_limits: Vec::new(),
                 scheduling_policy: None,
             };
-            let name = crate::resources::batch::name_of;
-            let refs =
-                spec.order.iter().map(|arn| PartId::new(Kind::ComputeEnvironment, name(arn))).collect();
-            (Live::JobQueue(live), refs)
+            let refs = spec
+                .order
+                .iter()
+                .map(|arn| ResourceId::new(Kind::ComputeEnvironment, name_of(arn)))
+                .collect();
+            (Observed::JobQueue(Box::new(observed)), refs)
         }
         Spec::Efs(_) | Spec::Fsx(_) => panic!("these tests make no file systems"),
     };
-    Seen { id: part.id.clone(), tags: part.tags.clone(), phase: Phase::Settled, refs, live }
+    Existing {
+        id: resource.id.clone(),
+        tags: resource.tags.clone(),
+        phase: Phase::Settled,
+        refs,
+        created: None,
+        observed,
+    }
 }
 
 /// AWS after a forge with these properties has been made.
 pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
-    let parts = desired(&context(), wanted, &surroundings(), &Inventory::default()).unwrap();
-    let mut there = Inventory::default();
-    for part in &parts {
-        there.parts.insert(part.id.clone(), made(part));
+    let resources = desired(&context(), wanted, &network(), &Inventory::default()).unwrap();
+    let mut inventory = Inventory::default();
+    for resource in &resources {
+        inventory.resources.insert(resource.id.clone(), made(resource));
     }
-    there
+    inventory
 }
 
-fn plan_for(wanted: &Properties, there: &Inventory) -> Plan {
-    let parts = desired(&context(), wanted, &surroundings(), there).unwrap();
-    plan(&parts, there, &context().owner)
+fn plan_for(wanted: &Properties, inventory: &Inventory) -> Plan {
+    let resources = desired(&context(), wanted, &network(), inventory).unwrap();
+    plan(&resources, inventory, &context().owner, &|_| false)
 }
 
 fn check(plan: &Plan, expected: Expect) {
@@ -194,19 +203,19 @@ fn what_stands_as_wanted_needs_nothing() {
 
 #[test]
 fn a_default_that_is_said_aloud_is_the_same_forge() {
-    let there = forge_of(&properties(json!({})));
+    let inventory = forge_of(&properties(json!({})));
     let said = properties(json!({
         "Type": "SPOT", "MinCpus": "0", "BidPercentage": 100, "AllocStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED",
         "InstanceTypes": ["optimal"], "EbsBootSize": "50", "EbsEncrypted": "true", "GpuEnabled": false,
     }));
-    assert_eq!(plan_for(&said, &there), Plan::default());
+    assert_eq!(plan_for(&said, &inventory), Plan::default());
 }
 
 #[test]
 fn another_instance_type_is_another_generation_beside_the_first() {
-    let there = forge_of(&properties(json!({})));
+    let inventory = forge_of(&properties(json!({})));
     check(
-        &plan_for(&properties(json!({"InstanceTypes": "m6i"})), &there),
+        &plan_for(&properties(json!({"InstanceTypes": "m6i"})), &inventory),
         expect![[r#"
             + compute environment TowerForge-Cafe-work-5fd000bf  (it does not exist)
             ~ job queue           TowerForge-Cafe-work  (computeEnvironmentOrder differs)
@@ -220,9 +229,9 @@ fn another_instance_type_is_another_generation_beside_the_first() {
 
 #[test]
 fn limits_change_in_place() {
-    let there = forge_of(&properties(json!({})));
+    let inventory = forge_of(&properties(json!({})));
     check(
-        &plan_for(&properties(json!({"MaxCpus": "100", "MinCpus": "4"})), &there),
+        &plan_for(&properties(json!({"MaxCpus": "100", "MinCpus": "4"})), &inventory),
         expect![[r#"
             ~ compute environment TowerForge-Cafe-work-65346d53  (minvCpus, maxvCpus differs)
                   minvCpus: 0 -> 4
@@ -235,39 +244,39 @@ fn limits_change_in_place() {
 fn a_file_system_comes_before_what_mounts_it() {
     let plan = plan_for(&properties(json!({"EfsCreate": "true"})), &Inventory::default());
     let template = plan.steps.iter().find(|step| step.id.kind == Kind::LaunchTemplate).unwrap();
-    assert_eq!(template.after, [PartId::new(Kind::Efs, "TowerForge-Cafe")]);
+    assert_eq!(template.after, [ResourceId::new(Kind::Efs, "TowerForge-Cafe")]);
     assert!(template.id.name.ends_with(LATER));
 }
 
 #[test]
 fn a_full_queue_refuses_a_further_generation_while_all_run_jobs() {
-    let mut there = forge_of(&properties(json!({})));
-    let queue = PartId::new(Kind::JobQueue, "TowerForge-Cafe-work");
-    let serving =
-        there.of(Kind::ComputeEnvironment).find(|seen| seen.id.name.contains("-work-")).unwrap().clone();
+    let mut inventory = forge_of(&properties(json!({})));
+    let queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    let serving = inventory.all::<ComputeEnvironment>().find(|(each, _)| each.id.name.contains("-work-"));
+    let serving = serving.unwrap().0.clone();
     for hash in ["00000001", "00000002"] {
         let mut old = serving.clone();
         old.id.name = format!("TowerForge-Cafe-work-{hash}");
         old.tags.insert(RETIRING_TAG.to_owned(), "2026-11-24T11:00:00Z".to_owned());
-        let Live::ComputeEnvironment(live) = &mut old.live else { unreachable!() };
-        live.enabled = false;
-        live.desired_vcpus = Some(8);
+        let Observed::ComputeEnvironment(observed) = &mut old.observed else { unreachable!() };
+        observed.enabled = false;
+        observed.is_idle = false;
         let arn = context().environment_arn(&old.id.name);
-        let Live::JobQueue(queue) = &mut there.parts.get_mut(&queue).unwrap().live else { unreachable!() };
+        let queue = inventory.resources.get_mut(&queue).unwrap();
+        let Observed::JobQueue(queue) = &mut queue.observed else { unreachable!() };
         queue.order.push(arn);
-        there.parts.insert(old.id.clone(), old);
+        inventory.resources.insert(old.id.clone(), old);
     }
-    let Live::ComputeEnvironment(live) = &mut there.parts.get_mut(&serving.id).unwrap().live else {
-        unreachable!()
-    };
-    live.desired_vcpus = Some(8);
+    let serving = inventory.resources.get_mut(&serving.id).unwrap();
+    let Observed::ComputeEnvironment(observed) = &mut serving.observed else { unreachable!() };
+    observed.is_idle = false;
 
-    let err = desired(&context(), &properties(json!({"InstanceTypes": "m6i"})), &surroundings(), &there)
+    let err = desired(&context(), &properties(json!({"InstanceTypes": "m6i"})), &network(), &inventory)
         .unwrap_err();
     assert!(
         matches!(&err, Error::Refused(text) if text.contains("00000002") && text.contains("nothing was changed")),
         "{err}"
     );
     // A change in place is none of it.
-    assert!(desired(&context(), &properties(json!({"MaxCpus": "9"})), &surroundings(), &there).is_ok());
+    assert!(desired(&context(), &properties(json!({"MaxCpus": "9"})), &network(), &inventory).is_ok());
 }

@@ -10,14 +10,17 @@
 
 use super::*;
 use crate::desired::tests::{context, forge_of, properties};
+use crate::name::{FORGE_TAG, RELEASED_TAG, STACK_TAG};
+use crate::resource::Kind;
 use expect_test::expect;
 use serde_json::json;
 
 #[test]
 fn deletion_stops_queues_and_environments_at_once_and_the_rest_waits() {
-    let there = forge_of(&properties(json!({})));
-    let plan = plan(&[], &there, &context().owner);
-    let ready: Vec<String> = plan.ready().map(|step| format!("{} {}", step.action.word(), step.id)).collect();
+    let inventory = forge_of(&properties(json!({})));
+    let plan = plan(&[], &inventory, &context().owner, &|_| false);
+    let ready: Vec<String> =
+        plan.ready().map(|step| format!("{} {}", step.action.as_str(), step.id)).collect();
     expect![[r#"
         disable job queue TowerForge-Cafe-work
         disable job queue TowerForge-Cafe-head
@@ -30,21 +33,21 @@ fn deletion_stops_queues_and_environments_at_once_and_the_rest_waits() {
 }
 
 #[test]
-fn a_part_of_somebody_else_is_a_conflict_where_wanted_and_invisible_where_not() {
+fn a_resource_of_another_owner_is_a_conflict_where_desired_and_invisible_where_not() {
     let wanted = properties(json!({}));
-    let mut there = forge_of(&wanted);
-    let id = PartId::new(Kind::JobQueue, "TowerForge-Cafe-work");
-    there.parts.get_mut(&id).unwrap().tags.insert(STACK_TAG.to_owned(), "arn:theirs".to_owned());
-    let parts = crate::desired::desired(
+    let mut inventory = forge_of(&wanted);
+    let id = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    inventory.resources.get_mut(&id).unwrap().tags.insert(STACK_TAG.to_owned(), "arn:theirs".to_owned());
+    let resources = crate::desired::desired(
         &context(),
         &wanted,
         &Err(crate::error::Error::Refused("unused".into())),
-        &there,
+        &inventory,
     );
-    let conflicts = plan(&parts.unwrap(), &there, &context().owner).conflicts;
+    let conflicts = plan(&resources.unwrap(), &inventory, &context().owner, &|_| false).conflicts;
     assert_eq!(conflicts.len(), 1);
     assert!(conflicts[0].1.contains("arn:theirs"), "{conflicts:?}");
-    assert!(plan(&[], &there, &context().owner).steps.iter().all(|step| step.id != id));
+    assert!(plan(&[], &inventory, &context().owner, &|_| false).steps.iter().all(|step| step.id != id));
 }
 
 #[test]

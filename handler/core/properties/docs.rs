@@ -112,18 +112,18 @@ fn updates_in_short() -> String {
 #[test]
 fn the_readme_says_what_an_update_does() {
     let table = updates_in_short();
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     assert!(readme.contains(&table), "README.md needs this table:\n{table}");
 }
 
 #[test]
 fn the_page_of_the_properties_is_what_the_table_says() {
-    expect_test::expect_file!["../../docs/properties.md"].assert_eq(&properties_page());
+    expect_test::expect_file!["../../../docs/properties.md"].assert_eq(&properties_page());
 }
 
 #[test]
 fn the_page_of_updates_is_what_the_table_says() {
-    expect_test::expect_file!["../../docs/updates.md"].assert_eq(&updates_page());
+    expect_test::expect_file!["../../../docs/updates.md"].assert_eq(&updates_page());
 }
 
 #[test]

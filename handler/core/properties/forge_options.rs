@@ -102,7 +102,7 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_forge_options_is_what_the_code_says() {
-    expect_test::expect_file!["../../docs/forge-options.md"].assert_eq(&page());
+    expect_test::expect_file!["../../../docs/forge-options.md"].assert_eq(&page());
 }
 
 #[test]

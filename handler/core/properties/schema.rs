@@ -87,5 +87,5 @@ fn definitions() -> Value {
 #[test]
 fn the_schema_is_what_the_table_says() {
     let text = serde_json::to_string_pretty(&schema()).expect("a schema is JSON");
-    expect_test::expect_file!["../../docs/properties.schema.json"].assert_eq(&format!("{text}\n"));
+    expect_test::expect_file!["../../../docs/properties.schema.json"].assert_eq(&format!("{text}\n"));
 }

@@ -1,10 +1,11 @@
 //! IAM instance profiles: what hands a role to EC2 instances.
 
-use super::role::as_tags;
-use crate::aws::Aws;
-use crate::error::{Context as _, Result};
-use crate::name::Names;
-use crate::resource::{Change, Kind, Live as AnyLive, PartId, Phase, Seen, TagChanges, Tags};
+use crate::error::ServiceError;
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+
+/// IAM instance profiles.
+#[derive(Debug)]
+pub struct InstanceProfile;
 
 /// What an instance profile should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,114 +16,87 @@ pub struct Spec {
 
 /// What IAM says an instance profile is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub struct Observed {
     /// The names of the roles inside; IAM allows one.
     pub roles: Vec<String>,
-    /// When it was made, in seconds since 1970.
-    pub created: i64,
 }
 
-/// What sets a profile apart from its spec.
-pub fn drift(spec: &Spec, live: &Live) -> Vec<Change> {
-    let mut changes = Vec::new();
-    Change::note(&mut changes, "Roles", &live.roles, &vec![spec.role.clone()]);
-    changes
+/// A mutating call of IAM on one instance profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Creates it with these tags.
+    Create(Tags),
+    /// Puts the role of this name in.
+    AddRole(String),
+    /// Takes the role of this name out.
+    RemoveRole(String),
+    /// Sets tags.
+    Tag(Tags),
+    /// Removes tags by key.
+    Untag(Vec<String>),
+    /// Deletes it; IAM refuses while a role is inside.
+    Delete,
 }
 
-/// Looks for the profile of a forge.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn look(aws: &Aws, names: &Names) -> Result<Vec<Seen>> {
-    let name = names.instance_profile();
-    let found = aws.iam.get_instance_profile().instance_profile_name(&name).send().await;
-    let found = match found.on("iam:GetInstanceProfile", &name) {
-        Err(err) if err.is_not_found() => return Ok(Vec::new()),
-        found => found?,
+impl MutatingCall for Call {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "iam:CreateInstanceProfile",
+            Self::AddRole(_) => "iam:AddRoleToInstanceProfile",
+            Self::RemoveRole(_) => "iam:RemoveRoleFromInstanceProfile",
+            Self::Tag(_) => "iam:TagInstanceProfile",
+            Self::Untag(_) => "iam:UntagInstanceProfile",
+            Self::Delete => "iam:DeleteInstanceProfile",
+        }
+    }
+
+    fn tolerates(&self, refusal: &ServiceError) -> bool {
+        match self {
+            Self::Create(_) => refusal.is_taken(),
+            // A role is inside already; the next look shows which.
+            Self::AddRole(_) => refusal.code.starts_with("LimitExceeded"),
+            Self::RemoveRole(_) | Self::Delete => refusal.is_not_found(),
+            Self::Tag(_) | Self::Untag(_) => false,
+        }
+    }
+}
+
+impl Resource for InstanceProfile {
+    const KIND: Kind = Kind::InstanceProfile;
+    const TRAITS: Traits = Traits {
+        noun: "instance profile",
+        is_immediate: true,
+        quota: None,
+        outlives_instances: false,
+        rests_on_absence: true,
+        keeps_references: true,
+        feature: None,
     };
-    let Some(profile) = found.instance_profile else { return Ok(Vec::new()) };
-    let roles: Vec<String> = profile.roles.iter().map(|role| role.role_name.clone()).collect();
-    Ok(vec![Seen {
-        id: PartId::new(Kind::InstanceProfile, name),
-        tags: profile.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
-        phase: Phase::Settled,
-        refs: roles.iter().map(|role| PartId::new(Kind::Role, role)).collect(),
-        live: AnyLive::InstanceProfile(Live { roles, created: profile.create_date.secs() }),
-    }])
-}
+    type Spec = Spec;
+    type Observed = Observed;
+    type Call = Call;
 
-/// Makes a profile and puts its role in.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn create(aws: &Aws, name: &str, spec: &Spec, tags: &Tags) -> Result<()> {
-    let profile = aws.iam.create_instance_profile().instance_profile_name(name).set_tags(Some(as_tags(tags)));
-    profile.send().await.on("iam:CreateInstanceProfile", name)?;
-    add(aws, name, &spec.role).await
-}
+    fn drift(spec: &Spec, observed: &Observed) -> Vec<Change> {
+        let mut changes = Vec::new();
+        Change::note(&mut changes, "Roles", &observed.roles, &vec![spec.role.clone()]);
+        changes
+    }
 
-/// Puts the right role in and sets the tags.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn update(aws: &Aws, name: &str, spec: &Spec, live: &Live, tags: &TagChanges) -> Result<()> {
-    for role in live.roles.iter().filter(|role| **role != spec.role) {
-        remove(aws, name, role).await?;
+    fn create(_name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
+        vec![Call::Create(tags.clone()), Call::AddRole(spec.role.clone())]
     }
-    if !live.roles.contains(&spec.role) {
-        add(aws, name, &spec.role).await?;
-    }
-    retag(aws, name, tags).await
-}
 
-async fn add(aws: &Aws, name: &str, role: &str) -> Result<()> {
-    let add = aws.iam.add_role_to_instance_profile().instance_profile_name(name).role_name(role);
-    match add.send().await.on("iam:AddRoleToInstanceProfile", name) {
-        // A role is inside already; the next look tells which.
-        Err(err) if err.aws().is_some_and(|aws| aws.code.starts_with("LimitExceeded")) => Ok(()),
-        added => added.map(drop),
+    fn update(_name: &str, spec: &Spec, observed: &Observed) -> Vec<Call> {
+        let others = observed.roles.iter().filter(|role| **role != spec.role);
+        let add = (!observed.roles.contains(&spec.role)).then(|| Call::AddRole(spec.role.clone()));
+        others.cloned().map(Call::RemoveRole).chain(add).collect()
     }
-}
 
-async fn remove(aws: &Aws, name: &str, role: &str) -> Result<()> {
-    let remove = aws.iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(role);
-    match remove.send().await.on("iam:RemoveRoleFromInstanceProfile", name) {
-        Err(err) if err.is_not_found() => Ok(()),
-        removed => removed.map(drop),
+    fn set_tags(_observed: &Observed, changes: &TagChanges) -> Vec<Call> {
+        changes.calls(Call::Tag, Call::Untag)
     }
-}
 
-/// Sets and removes tags.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn retag(aws: &Aws, name: &str, tags: &TagChanges) -> Result<()> {
-    if !tags.set.is_empty() {
-        let tag =
-            aws.iam.tag_instance_profile().instance_profile_name(name).set_tags(Some(as_tags(&tags.set)));
-        tag.send().await.on("iam:TagInstanceProfile", name)?;
+    fn delete(observed: &Observed) -> Vec<Call> {
+        observed.roles.iter().cloned().map(Call::RemoveRole).chain([Call::Delete]).collect()
     }
-    if !tags.remove.is_empty() {
-        let untag = aws.iam.untag_instance_profile().instance_profile_name(name);
-        let untag = untag.set_tag_keys(Some(tags.remove.clone()));
-        untag.send().await.on("iam:UntagInstanceProfile", name)?;
-    }
-    Ok(())
-}
-
-/// Empties a profile and deletes it.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn delete(aws: &Aws, name: &str, live: &Live) -> Result<()> {
-    for role in &live.roles {
-        remove(aws, name, role).await?;
-    }
-    let delete = aws.iam.delete_instance_profile().instance_profile_name(name);
-    delete.send().await.on("iam:DeleteInstanceProfile", name).map(drop)
 }

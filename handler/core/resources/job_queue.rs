@@ -1,16 +1,8 @@
 //! AWS Batch job queues: what jobs are submitted to. Their names never change.
 
-use super::batch::{name_of, retag};
-use crate::aws::Aws;
-use crate::error::{Context as _, Result};
-use crate::inventory::Inventory;
-use crate::name::Names;
-use crate::resource::{Change, Kind, Live as AnyLive, PartId, Phase, Seen, TagChanges, Tags};
-use aws_sdk_batch::types::{
-    ComputeEnvironmentOrder, JobQueueDetail, JobStateTimeLimitAction, JobStateTimeLimitActionsAction,
-    JobStateTimeLimitActionsState, JobStatus, JqState, JqStatus,
-};
-use std::collections::BTreeSet;
+use super::name_of;
+use crate::error::ServiceError;
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
 
 /// Why Batch may find a RUNNABLE job unschedulable.
 const REASONS: [&str; 3] = [
@@ -18,6 +10,10 @@ const REASONS: [&str; 3] = [
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
 ];
+
+/// Batch job queues.
+#[derive(Debug)]
+pub struct JobQueue;
 
 /// What a job queue should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +30,11 @@ pub struct Spec {
 
 /// What Batch says a job queue is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub struct Observed {
     /// Its ARN.
     pub arn: String,
     /// Whether it takes jobs.
     pub enabled: bool,
-    /// Batch's word for its status.
-    pub status: String,
-    /// Why it has that status.
-    pub reason: String,
     /// Its priority.
     pub priority: i32,
     /// The ARNs of its environments, the first tried first.
@@ -53,255 +45,160 @@ pub struct Live {
     pub scheduling_policy: Option<String>,
 }
 
-/// What a look at all queues of the account finds.
-#[derive(Debug)]
-pub struct Found {
-    /// The queues of the forge.
-    pub parts: Vec<Seen>,
-    /// How many the account has.
-    pub all: usize,
-    /// Queues of others that hold environments of the forge: (queue, environment).
-    pub foreign_holders: Vec<(String, String)>,
-    /// How many of the account are in transition.
-    pub busy: usize,
-}
-
-/// What sets a queue apart from its spec.
-pub fn drift(spec: &Spec, live: &Live) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let state = if live.enabled { "ENABLED" } else { "DISABLED" };
-    Change::note(&mut changes, "state", &state, &"ENABLED");
-    Change::note(&mut changes, "priority", &live.priority, &spec.priority);
-    let names = |order: &[String]| order.iter().map(|arn| name_of(arn).to_owned()).collect::<Vec<_>>();
-    Change::note(&mut changes, "computeEnvironmentOrder", &names(&live.order), &names(&spec.order));
-    Change::note(&mut changes, "jobStateTimeLimitActions", &live.time_limits, &time_limits(spec));
-    if spec.scheduling_policy.is_some() {
-        Change::note(&mut changes, "schedulingPolicyArn", &live.scheduling_policy, &spec.scheduling_policy);
+impl Spec {
+    /// A queue as it is, but for the environments that `goes` names.
+    pub fn without(observed: &Observed, goes: impl Fn(&str) -> bool) -> Self {
+        let order = observed.order.iter().filter(|arn| !goes(name_of(arn)));
+        Self {
+            priority: observed.priority,
+            order: order.cloned().collect(),
+            time_limit: observed.time_limits.first().map(|(_, seconds)| *seconds),
+            scheduling_policy: observed.scheduling_policy.clone(),
+        }
     }
-    changes
-}
 
-fn time_limits(spec: &Spec) -> Vec<(String, i32)> {
-    let limits = |seconds: i32| REASONS.iter().map(|reason| ((*reason).to_owned(), seconds)).collect();
-    spec.time_limit.map(limits).unwrap_or_default()
-}
-
-/// Looks at all job queues of the account: one call tells the forge's queues, and whose queues hold its
-/// environments. An account has at most 50.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn look(aws: &Aws, names: &Names) -> Result<Found> {
-    let family = names.family();
-    let pages = aws.batch.describe_job_queues().into_paginator().items().send();
-    let all = pages.try_collect().await.on("batch:DescribeJobQueues", &family)?;
-    let mut found = Found { parts: Vec::new(), all: all.len(), foreign_holders: Vec::new(), busy: 0 };
-    for queue in all {
-        // Batch goes on listing a queue for a while after it has been deleted.
-        if queue.status() == Some(&JqStatus::Deleted) {
-            continue;
-        }
-        if matches!(phase(&queue), Phase::Settling(_)) {
-            found.busy += 1;
-        }
-        let name = queue.job_queue_name().unwrap_or_default().to_owned();
-        if name.starts_with(&family) {
-            found.parts.push(seen(queue));
-            continue;
-        }
-        let held = queue.compute_environment_order().iter().filter_map(|order| order.compute_environment());
-        let held = held.map(name_of).filter(|environment| environment.starts_with(&family));
-        found.foreign_holders.extend(held.map(|environment| (name.clone(), environment.to_owned())));
-    }
-    Ok(found)
-}
-
-fn phase(queue: &JobQueueDetail) -> Phase {
-    match queue.status() {
-        Some(status @ (JqStatus::Creating | JqStatus::Updating | JqStatus::Deleting)) => {
-            Phase::Settling(status.as_str().to_owned())
-        }
-        Some(JqStatus::Invalid) => {
-            Phase::Broken(queue.status_reason().unwrap_or("AWS gives no reason").to_owned())
-        }
-        _ => Phase::Settled,
+    /// What happens to unschedulable jobs: (reason, seconds).
+    pub fn time_limits(&self) -> Vec<(String, i32)> {
+        let limits = |seconds: i32| REASONS.iter().map(|reason| ((*reason).to_owned(), seconds)).collect();
+        self.time_limit.map(limits).unwrap_or_default()
     }
 }
 
-fn seen(queue: JobQueueDetail) -> Seen {
-    let phase = phase(&queue);
-    let mut order: Vec<_> = queue.compute_environment_order.unwrap_or_default();
-    order.sort_by_key(|entry| entry.order.unwrap_or_default());
-    let order: Vec<String> = order.into_iter().filter_map(|entry| entry.compute_environment).collect();
-    let mut time_limits: Vec<(String, i32)> = queue
-        .job_state_time_limit_actions
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|limit| Some((limit.reason?, limit.max_time_seconds?)))
-        .collect();
-    time_limits.sort();
-    let live = Live {
-        arn: queue.job_queue_arn.unwrap_or_default(),
-        enabled: queue.state == Some(JqState::Enabled),
-        status: queue.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
-        reason: queue.status_reason.unwrap_or_default(),
-        priority: queue.priority.unwrap_or_default(),
-        order,
-        time_limits,
-        scheduling_policy: queue.scheduling_policy_arn.filter(|arn| !arn.is_empty()),
+/// A mutating call of Batch on one job queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Starts making it.
+    Create {
+        /// What it should be.
+        spec: Spec,
+        /// Its tags.
+        tags: Tags,
+    },
+    /// Changes what is given.
+    Update {
+        /// The queue's ARN.
+        arn: String,
+        /// What changes.
+        update: Update,
+    },
+    /// Deletes it; Batch refuses while it is enabled, and terminates its jobs.
+    Delete {
+        /// The queue's ARN.
+        arn: String,
+    },
+    /// Sets tags.
+    Tag {
+        /// The queue's ARN.
+        arn: String,
+        /// The tags.
+        tags: Tags,
+    },
+    /// Removes tags.
+    Untag {
+        /// The queue's ARN.
+        arn: String,
+        /// The keys of the tags.
+        keys: Vec<String>,
+    },
+}
+
+/// What an update of a queue names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Whether it takes jobs.
+    pub enabled: Option<bool>,
+    /// Its priority.
+    pub priority: Option<i32>,
+    /// The ARNs of its environments.
+    pub order: Option<Vec<String>>,
+    /// What happens to unschedulable jobs.
+    pub time_limits: Option<Vec<(String, i32)>>,
+    /// The ARN of its scheduling policy.
+    pub scheduling_policy: Option<String>,
+}
+
+impl MutatingCall for Call {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "batch:CreateJobQueue",
+            Self::Update { .. } => "batch:UpdateJobQueue",
+            Self::Delete { .. } => "batch:DeleteJobQueue",
+            Self::Tag { .. } => "batch:TagResource",
+            Self::Untag { .. } => "batch:UntagResource",
+        }
+    }
+
+    fn tolerates(&self, refusal: &ServiceError) -> bool {
+        match self {
+            Self::Create { .. } => refusal.is_taken(),
+            Self::Delete { .. } => refusal.is_not_found(),
+            _ => false,
+        }
+    }
+}
+
+impl Resource for JobQueue {
+    const KIND: Kind = Kind::JobQueue;
+    const TRAITS: Traits = Traits {
+        noun: "job queue",
+        is_immediate: false,
+        quota: Some(50),
+        outlives_instances: false,
+        rests_on_absence: false,
+        keeps_references: false,
+        feature: None,
     };
-    Seen {
-        id: PartId::new(Kind::JobQueue, queue.job_queue_name.unwrap_or_default()),
-        tags: queue.tags.unwrap_or_default().into_iter().collect(),
-        phase,
-        refs: live.order.iter().map(|arn| PartId::new(Kind::ComputeEnvironment, name_of(arn))).collect(),
-        live: AnyLive::JobQueue(live),
-    }
-}
+    type Spec = Spec;
+    type Observed = Observed;
+    type Call = Call;
 
-/// The disabled Fargate environments in which nothing runs: those of whose queues no job is starting or running.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn idle_environments(aws: &Aws, there: &Inventory) -> Result<BTreeSet<String>> {
-    let mut idle = BTreeSet::new();
-    let environments = there.of(Kind::ComputeEnvironment);
-    let silent = environments
-        .filter(|seen| seen.environment().is_some_and(|live| !live.enabled && live.is_idle().is_none()));
-    for environment in silent {
-        let mut running = false;
-        for queue in there.holders(&environment.id) {
-            for status in [JobStatus::Starting, JobStatus::Running] {
-                let jobs = aws.batch.list_jobs().job_queue(&queue.id.name).job_status(status).max_results(1);
-                match jobs.send().await.on("batch:ListJobs", &queue.id.name) {
-                    // The queue has gone since it was seen, and its jobs with it.
-                    Err(err) if err.is_not_found() => {}
-                    jobs => running |= !jobs?.job_summary_list().is_empty(),
-                }
-            }
+    fn drift(spec: &Spec, observed: &Observed) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let state = if observed.enabled { "ENABLED" } else { "DISABLED" };
+        let names = |order: &[String]| order.iter().map(|arn| name_of(arn).to_owned()).collect::<Vec<_>>();
+        Change::note(&mut changes, "state", &state, &"ENABLED");
+        Change::note(&mut changes, "priority", &observed.priority, &spec.priority);
+        let (from, to) = (names(&observed.order), names(&spec.order));
+        Change::note(&mut changes, "computeEnvironmentOrder", &from, &to);
+        Change::note(&mut changes, "jobStateTimeLimitActions", &observed.time_limits, &spec.time_limits());
+        if spec.scheduling_policy.is_some() {
+            let (from, to) = (&observed.scheduling_policy, &spec.scheduling_policy);
+            Change::note(&mut changes, "schedulingPolicyArn", from, to);
         }
-        if !running {
-            idle.insert(environment.id.name.clone());
+        changes
+    }
+
+    fn create(_name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
+        vec![Call::Create { spec: spec.clone(), tags: tags.clone() }]
+    }
+
+    fn update(_name: &str, spec: &Spec, observed: &Observed) -> Vec<Call> {
+        let policy = &spec.scheduling_policy;
+        let update = Update {
+            enabled: (!observed.enabled).then_some(true),
+            priority: (observed.priority != spec.priority).then_some(spec.priority),
+            order: (observed.order != spec.order).then(|| spec.order.clone()),
+            time_limits: (observed.time_limits != spec.time_limits()).then(|| spec.time_limits()),
+            scheduling_policy: policy.clone().filter(|_| *policy != observed.scheduling_policy),
+        };
+        let arn = observed.arn.clone();
+        (update != Update::default()).then_some(Call::Update { arn, update }).into_iter().collect()
+    }
+
+    fn set_tags(observed: &Observed, changes: &TagChanges) -> Vec<Call> {
+        let arn = || observed.arn.clone();
+        changes.calls(|tags| Call::Tag { arn: arn(), tags }, |keys| Call::Untag { arn: arn(), keys })
+    }
+
+    fn delete(observed: &Observed) -> Vec<Call> {
+        let arn = observed.arn.clone();
+        if observed.enabled {
+            return vec![Call::Update { arn, update: Update { enabled: Some(false), ..Update::default() } }];
         }
-    }
-    Ok(idle)
-}
-
-/// Starts making a queue.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn create(aws: &Aws, name: &str, spec: &Spec, tags: &Tags) -> Result<()> {
-    let queue = aws
-        .batch
-        .create_job_queue()
-        .job_queue_name(name)
-        .state(JqState::Enabled)
-        .priority(spec.priority)
-        .set_compute_environment_order(Some(order(spec)))
-        .set_job_state_time_limit_actions(spec.time_limit.map(|_| actions(spec)))
-        .set_scheduling_policy_arn(spec.scheduling_policy.clone())
-        .set_tags(Some(tags.clone().into_iter().collect()));
-    queue.send().await.on("batch:CreateJobQueue", name).map(drop)
-}
-
-fn order(spec: &Spec) -> Vec<ComputeEnvironmentOrder> {
-    let entry = |(position, arn): (i32, &String)| {
-        ComputeEnvironmentOrder::builder().order(position).compute_environment(arn).build()
-    };
-    (1..).zip(&spec.order).map(entry).collect()
-}
-
-fn actions(spec: &Spec) -> Vec<JobStateTimeLimitAction> {
-    let action = |(reason, seconds): (String, i32)| {
-        JobStateTimeLimitAction::builder()
-            .reason(reason)
-            .state(JobStateTimeLimitActionsState::Runnable)
-            .max_time_seconds(seconds)
-            .action(JobStateTimeLimitActionsAction::Cancel)
-            .build()
-    };
-    time_limits(spec).into_iter().map(action).collect()
-}
-
-/// Brings a queue to its spec, sending only what differs.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn update(aws: &Aws, name: &str, spec: &Spec, live: &Live, tags: &TagChanges) -> Result<()> {
-    retag(aws, &live.arn, tags).await?;
-    if drift(spec, live).is_empty() {
-        return Ok(());
-    }
-    let mut update = aws.batch.update_job_queue().job_queue(&live.arn);
-    if !live.enabled {
-        update = update.state(JqState::Enabled);
-    }
-    if live.priority != spec.priority {
-        update = update.priority(spec.priority);
-    }
-    if live.order != spec.order {
-        update = update.set_compute_environment_order(Some(order(spec)));
-    }
-    if live.time_limits != time_limits(spec) {
-        update = update.set_job_state_time_limit_actions(Some(actions(spec)));
-    }
-    if spec.scheduling_policy.is_some() && live.scheduling_policy != spec.scheduling_policy {
-        update = update.set_scheduling_policy_arn(spec.scheduling_policy.clone());
-    }
-    update.send().await.on("batch:UpdateJobQueue", name).map(drop)
-}
-
-/// Disables a queue, or deletes it if it is disabled. Batch ends its jobs.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn delete(aws: &Aws, name: &str, live: &Live) -> Result<()> {
-    if live.enabled {
-        let disable = aws.batch.update_job_queue().job_queue(&live.arn).state(JqState::Disabled);
-        return disable.send().await.on("batch:UpdateJobQueue", name).map(drop);
-    }
-    aws.batch.delete_job_queue().job_queue(&live.arn).send().await.on("batch:DeleteJobQueue", name).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ARN: &str = "arn:aws:batch:eu-west-1:123456789012:compute-environment/TowerForge-x-work-0a1b2c3d";
-
-    fn live() -> Live {
-        Live {
-            arn: "arn:aws:batch:eu-west-1:123456789012:job-queue/TowerForge-x-work".into(),
-            enabled: true,
-            status: "VALID".into(),
-            reason: String::new(),
-            priority: 1,
-            order: vec![ARN.into()],
-            time_limits: Vec::new(),
-            scheduling_policy: None,
-        }
+        vec![Call::Delete { arn }]
     }
 
-    fn spec() -> Spec {
-        Spec { priority: 1, order: vec![ARN.into()], time_limit: None, scheduling_policy: None }
-    }
-
-    #[test]
-    fn a_queue_made_from_its_spec_shows_no_drift() {
-        assert_eq!(drift(&spec(), &live()), []);
-        let limited = Spec { time_limit: Some(600), ..spec() };
-        assert_eq!(drift(&limited, &Live { time_limits: time_limits(&limited), ..live() }), []);
-    }
-
-    #[test]
-    fn a_disabled_queue_drifts() {
-        let changes = drift(&spec(), &Live { enabled: false, ..live() });
-        assert_eq!(changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["state"]);
+    fn is_enabled(observed: &Observed) -> bool {
+        observed.enabled
     }
 }

@@ -1,19 +1,14 @@
 //! EC2 launch templates: one immutable template per generation, version 1.
 //!
-//! An environment with its own service role never takes up a new version of its template, so there is nothing
-//! to be gained from versions.
+//! An environment with its own service role never takes up a new version of its template, so versions would gain
+//! nothing.
 
-use crate::aws::Aws;
-use crate::error::{Context as _, Result};
-use crate::name::Names;
-use crate::resource::{Kind, Live as AnyLive, PartId, Phase, Seen, TagChanges, Tags};
-use aws_sdk_ec2::types::{
-    Filter, LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
-    LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataOptionsRequest,
-    LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, ShutdownBehavior, Tag,
-    TagSpecification, VolumeType,
-};
-use base64::Engine as _;
+use crate::error::ServiceError;
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+
+/// EC2 launch templates.
+#[derive(Debug)]
+pub struct LaunchTemplate;
 
 /// What a launch template holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,118 +38,92 @@ pub struct RootVolume {
 
 /// What EC2 says a launch template is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub struct Observed {
     /// Its ID.
     pub template_id: String,
 }
 
-/// Looks for all launch templates of a forge.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn look(aws: &Aws, names: &Names) -> Result<Vec<Seen>> {
-    let family = names.family();
-    let filter = Filter::builder().name("launch-template-name").values(format!("{family}*")).build();
-    let pages = aws.ec2.describe_launch_templates().filters(filter).into_paginator().items().send();
-    let found = pages.try_collect().await.on("ec2:DescribeLaunchTemplates", &family)?;
-    let seen = found.into_iter().filter_map(|template| {
-        let name = template.launch_template_name?;
-        let tags = template.tags.unwrap_or_default();
-        Some(Seen {
-            id: PartId::new(Kind::LaunchTemplate, name),
-            tags: tags
-                .into_iter()
-                .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-                .collect(),
-            phase: Phase::Settled,
-            refs: Vec::new(),
-            live: AnyLive::LaunchTemplate(Live { template_id: template.launch_template_id? }),
-        })
-    });
-    Ok(seen.filter(|seen| seen.id.name.starts_with(&family)).collect())
+/// A mutating call of EC2 on one launch template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Creates it.
+    Create {
+        /// Its content, which never changes.
+        content: Spec,
+        /// Its tags.
+        tags: Tags,
+    },
+    /// Sets tags.
+    Tag {
+        /// The template's ID.
+        id: String,
+        /// The tags.
+        tags: Tags,
+    },
+    /// Removes tags.
+    Untag {
+        /// The template's ID.
+        id: String,
+        /// The keys of the tags.
+        keys: Vec<String>,
+    },
+    /// Deletes the template of this ID.
+    Delete(String),
 }
 
-/// Makes a launch template.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn create(aws: &Aws, name: &str, spec: &Spec, tags: &Tags) -> Result<()> {
-    let own = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate);
-    let template = aws
-        .ec2
-        .create_launch_template()
-        .launch_template_name(name)
-        .version_description("Made by Tower Forge for CloudFormation; never changed.")
-        .launch_template_data(content(spec))
-        .tag_specifications(own.set_tags(Some(as_tags(tags))).build());
-    template.send().await.on("ec2:CreateLaunchTemplate", name).map(drop)
+impl MutatingCall for Call {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "ec2:CreateLaunchTemplate",
+            Self::Tag { .. } => "ec2:CreateTags",
+            Self::Untag { .. } => "ec2:DeleteTags",
+            Self::Delete(_) => "ec2:DeleteLaunchTemplate",
+        }
+    }
+
+    fn tolerates(&self, refusal: &ServiceError) -> bool {
+        match self {
+            Self::Create { .. } => refusal.is_taken(),
+            Self::Delete(_) => refusal.is_not_found(),
+            _ => false,
+        }
+    }
 }
 
-fn content(spec: &Spec) -> RequestLaunchTemplateData {
-    let RootVolume { size, encrypted, kms_key, iops, throughput } = &spec.root;
-    let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
-        .volume_type(VolumeType::Gp3)
-        .volume_size(*size)
-        .encrypted(*encrypted)
-        .set_kms_key_id(kms_key.clone())
-        .set_iops(*iops)
-        .set_throughput(*throughput)
-        .delete_on_termination(true)
-        .build();
-    // The root device of Amazon Linux 2023 for ECS.
-    let root =
-        LaunchTemplateBlockDeviceMappingRequest::builder().device_name("/dev/xvda").ebs(volume).build();
-    // Two hops, because a task reaches the metadata service through Docker's bridge.
-    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
-        .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(2)
-        .build();
-    let tagged = |resource: ResourceType| {
-        let tags = Some(as_tags(&spec.instance_tags));
-        LaunchTemplateTagSpecificationRequest::builder().resource_type(resource).set_tags(tags).build()
+impl Resource for LaunchTemplate {
+    const KIND: Kind = Kind::LaunchTemplate;
+    const TRAITS: Traits = Traits {
+        noun: "launch template",
+        is_immediate: true,
+        quota: None,
+        outlives_instances: false,
+        rests_on_absence: true,
+        keeps_references: true,
+        feature: None,
     };
-    RequestLaunchTemplateData::builder()
-        .block_device_mappings(root)
-        .metadata_options(metadata)
-        // An instance on which no job may run shuts itself down: it must not stay, stopped and paid for.
-        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-        .user_data(base64::engine::general_purpose::STANDARD.encode(&spec.user_data))
-        .tag_specifications(tagged(ResourceType::Instance))
-        .tag_specifications(tagged(ResourceType::Volume))
-        .build()
-}
+    type Spec = Spec;
+    type Observed = Observed;
+    type Call = Call;
 
-fn as_tags(tags: &Tags) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
-}
-
-/// Sets and removes tags; the content never changes.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn update(aws: &Aws, live: &Live, tags: &TagChanges) -> Result<()> {
-    let id = &live.template_id;
-    if !tags.set.is_empty() {
-        let set = aws.ec2.create_tags().resources(id).set_tags(Some(as_tags(&tags.set)));
-        set.send().await.on("ec2:CreateTags", id)?;
+    /// None: its content is fixed when it is made, and a change is another template.
+    fn drift(_spec: &Spec, _observed: &Observed) -> Vec<Change> {
+        Vec::new()
     }
-    if !tags.remove.is_empty() {
-        let keys = tags.remove.iter().map(|key| Tag::builder().key(key).build()).collect();
-        let remove = aws.ec2.delete_tags().resources(id).set_tags(Some(keys));
-        remove.send().await.on("ec2:DeleteTags", id)?;
-    }
-    Ok(())
-}
 
-/// Deletes a launch template.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn delete(aws: &Aws, name: &str, live: &Live) -> Result<()> {
-    let delete = aws.ec2.delete_launch_template().launch_template_id(&live.template_id);
-    delete.send().await.on("ec2:DeleteLaunchTemplate", name).map(drop)
+    fn create(_name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
+        vec![Call::Create { content: spec.clone(), tags: tags.clone() }]
+    }
+
+    fn update(_name: &str, _spec: &Spec, _observed: &Observed) -> Vec<Call> {
+        Vec::new()
+    }
+
+    fn set_tags(observed: &Observed, changes: &TagChanges) -> Vec<Call> {
+        let id = || observed.template_id.clone();
+        changes.calls(|tags| Call::Tag { id: id(), tags }, |keys| Call::Untag { id: id(), keys })
+    }
+
+    fn delete(observed: &Observed) -> Vec<Call> {
+        vec![Call::Delete(observed.template_id.clone())]
+    }
 }

@@ -1,9 +1,11 @@
 //! CloudWatch log groups: what the agent on a forge's instances writes to.
 
-use crate::aws::Aws;
-use crate::error::{Context as _, Error, Result};
-use crate::name::Names;
-use crate::resource::{Change, Kind, Live as AnyLive, PartId, Phase, Seen, TagChanges, Tags};
+use crate::error::ServiceError;
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+
+/// CloudWatch log groups.
+#[derive(Debug)]
+pub struct LogGroup;
 
 /// What a log group should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,107 +16,94 @@ pub struct Spec {
 
 /// What CloudWatch Logs says a log group is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub struct Observed {
     /// Its ARN, without the `:*` that stands for its streams.
     pub arn: String,
-    /// After how many days events are removed.
+    /// After how many days events are removed; `None` keeps them for ever.
     pub retention_days: Option<i32>,
 }
 
-/// What sets a log group apart from its spec.
-pub fn drift(spec: &Spec, live: &Live) -> Vec<Change> {
-    let mut changes = Vec::new();
-    Change::note(&mut changes, "retentionInDays", &live.retention_days, &Some(spec.retention_days));
-    changes
+/// A mutating call of CloudWatch Logs on one log group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Creates it with these tags.
+    Create(Tags),
+    /// Sets after how many days events are removed.
+    Retain(i32),
+    /// Sets tags.
+    Tag {
+        /// The group's ARN.
+        arn: String,
+        /// The tags.
+        tags: Tags,
+    },
+    /// Removes tags.
+    Untag {
+        /// The group's ARN.
+        arn: String,
+        /// The keys of the tags.
+        keys: Vec<String>,
+    },
+    /// Deletes it with its events.
+    Delete,
 }
 
-/// Looks for the log group of a forge.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn look(aws: &Aws, names: &Names) -> Result<Vec<Seen>> {
-    let name = names.log_group();
-    let found = aws.logs.describe_log_groups().log_group_name_prefix(&name).send().await;
-    let groups = found.on("logs:DescribeLogGroups", &name)?.log_groups.unwrap_or_default();
-    let Some(group) = groups.into_iter().find(|group| group.log_group_name() == Some(&name)) else {
-        return Ok(Vec::new());
+impl MutatingCall for Call {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "logs:CreateLogGroup",
+            Self::Retain(_) => "logs:PutRetentionPolicy",
+            Self::Tag { .. } => "logs:TagResource",
+            Self::Untag { .. } => "logs:UntagResource",
+            Self::Delete => "logs:DeleteLogGroup",
+        }
+    }
+
+    fn tolerates(&self, refusal: &ServiceError) -> bool {
+        match self {
+            Self::Create(_) => refusal.is_taken(),
+            Self::Delete => refusal.is_not_found(),
+            _ => false,
+        }
+    }
+}
+
+impl Resource for LogGroup {
+    const KIND: Kind = Kind::LogGroup;
+    const TRAITS: Traits = Traits {
+        noun: "log group",
+        is_immediate: true,
+        quota: None,
+        outlives_instances: true,
+        rests_on_absence: true,
+        keeps_references: true,
+        feature: None,
     };
-    let arn = group.arn().unwrap_or_default().trim_end_matches(":*").to_owned();
-    let tags = match aws.logs.list_tags_for_resource().resource_arn(&arn).send().await {
-        Ok(found) => found.tags.unwrap_or_default(),
-        result => match result.on("logs:ListTagsForResource", &name) {
-            // It went away while we looked.
-            Err(Error::Call { source, .. }) if source.is_not_found() => return Ok(Vec::new()),
-            result => result?.tags.unwrap_or_default(),
-        },
-    };
-    Ok(vec![Seen {
-        id: PartId::new(Kind::LogGroup, name),
-        tags: tags.into_iter().collect(),
-        phase: Phase::Settled,
-        refs: Vec::new(),
-        live: AnyLive::LogGroup(Live { arn, retention_days: group.retention_in_days() }),
-    }])
-}
+    type Spec = Spec;
+    type Observed = Observed;
+    type Call = Call;
 
-/// Makes a log group.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn create(aws: &Aws, name: &str, spec: &Spec, tags: &Tags) -> Result<()> {
-    let tags = Some(tags.clone().into_iter().collect());
-    aws.logs
-        .create_log_group()
-        .log_group_name(name)
-        .set_tags(tags)
-        .send()
-        .await
-        .on("logs:CreateLogGroup", name)?;
-    retain(aws, name, spec).await
-}
-
-async fn retain(aws: &Aws, name: &str, spec: &Spec) -> Result<()> {
-    let retain = aws.logs.put_retention_policy().log_group_name(name).retention_in_days(spec.retention_days);
-    retain.send().await.on("logs:PutRetentionPolicy", name).map(drop)
-}
-
-/// Brings a log group to its spec.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn update(aws: &Aws, name: &str, spec: &Spec, live: &Live, tags: &TagChanges) -> Result<()> {
-    if live.retention_days != Some(spec.retention_days) {
-        retain(aws, name, spec).await?;
+    fn drift(spec: &Spec, observed: &Observed) -> Vec<Change> {
+        let mut changes = Vec::new();
+        Change::note(&mut changes, "retentionInDays", &observed.retention_days, &Some(spec.retention_days));
+        changes
     }
-    retag(aws, live, tags).await
-}
 
-/// Sets and removes tags.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn retag(aws: &Aws, live: &Live, tags: &TagChanges) -> Result<()> {
-    if !tags.set.is_empty() {
-        let set = Some(tags.set.clone().into_iter().collect());
-        let tag = aws.logs.tag_resource().resource_arn(&live.arn).set_tags(set);
-        tag.send().await.on("logs:TagResource", &live.arn)?;
+    fn create(_name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
+        vec![Call::Create(tags.clone()), Call::Retain(spec.retention_days)]
     }
-    if !tags.remove.is_empty() {
-        let untag = aws.logs.untag_resource().resource_arn(&live.arn).set_tag_keys(Some(tags.remove.clone()));
-        untag.send().await.on("logs:UntagResource", &live.arn)?;
-    }
-    Ok(())
-}
 
-/// Deletes a log group with its events.
-///
-/// # Errors
-///
-/// AWS's refusal.
-pub async fn delete(aws: &Aws, name: &str) -> Result<()> {
-    aws.logs.delete_log_group().log_group_name(name).send().await.on("logs:DeleteLogGroup", name).map(drop)
+    fn update(_name: &str, spec: &Spec, observed: &Observed) -> Vec<Call> {
+        let differs = observed.retention_days != Some(spec.retention_days);
+        differs.then_some(Call::Retain(spec.retention_days)).into_iter().collect()
+    }
+
+    fn set_tags(observed: &Observed, changes: &TagChanges) -> Vec<Call> {
+        let arn = || observed.arn.clone();
+        changes.calls(|tags| Call::Tag { arn: arn(), tags }, |keys| Call::Untag { arn: arn(), keys })
+    }
+
+    fn delete(_observed: &Observed) -> Vec<Call> {
+        vec![Call::Delete]
+    }
 }

@@ -140,10 +140,10 @@ pub(super) async fn properties(world: &World) -> Vec<Row> {
     rows
 }
 
-/// Nothing has been called but what tells whether the event is still wanted.
+/// Nothing has been called but what orders operations: CloudFormation and the claim's table.
 async fn refused_at_once(world: &World, what: &str, seq: u64) {
     let mut calls = world.calls().await.since(seq).by_operation();
-    calls.remove("cloudformation:DescribeStackResource");
+    calls.retain(|call, _| call != "cloudformation:DescribeStackResource" && !call.starts_with("dynamodb:"));
     assert!(calls.is_empty(), "{what}: refused after {calls:?}");
 }
 

@@ -1,7 +1,7 @@
 //! Every property changed alone: what a forge is before, what is said then, and what follows.
 
 use serde_json::{Value, json};
-use tower_forge::properties::table::Effect;
+use tower_forge_core::properties::table::Effect;
 
 /// A change of one property.
 pub(super) struct Case {

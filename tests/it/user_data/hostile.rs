@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use proptest::prelude::*;
-use tower_forge::user_data::{Boot, EfsMount, FsxMount, user_data};
+use tower_forge_core::user_data::{Boot, EfsMount, FsxMount, user_data};
 
 use super::sandbox::{script_of, tool};
 use super::{everything, minimal};

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tower_forge::user_data::{Boot, user_data};
+use tower_forge_core::user_data::{Boot, user_data};
 
 /// What every stand-in does: it notes its call, gives the output that is prepared for it, and fails as often as it
 /// is told to.

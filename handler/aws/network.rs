@@ -1,0 +1,147 @@
+//! Where a forge is put: looked up where the stack names nothing, and checked by the core where it does.
+
+use super::clients::Services;
+use super::error::Context as _;
+use super::resources::{efs, fsx};
+use aws_sdk_ec2::types::{Filter, IpPermission};
+use tower_forge_core::error::{Error, Result};
+use tower_forge_core::name::Names;
+use tower_forge_core::network::{EfsReach, Network, Rule, SecurityGroup, Subnet, faults};
+use tower_forge_core::properties::Properties;
+
+/// Looks up where a forge is put; an error names all faults: a subnet or group that is not in the VPC, a missing rule.
+pub(crate) async fn look_up(services: &Services, properties: &Properties, names: &Names) -> Result<Network> {
+    let vpc = vpc(services, properties).await?;
+    let in_vpc = std::slice::from_ref(&vpc);
+    let subnets = async {
+        match properties.subnets.as_slice() {
+            [] => subnets(services, "vpc-id", in_vpc).await,
+            ids => subnets(services, "subnet-id", ids).await,
+        }
+    };
+    let groups = async {
+        match properties.security_groups.as_slice() {
+            [] => {
+                let groups = security_groups(services, "vpc-id", in_vpc).await?;
+                Ok(groups.into_iter().filter(|group| group.name == "default").collect())
+            }
+            ids => security_groups(services, "group-id", ids).await,
+        }
+    };
+    let (subnets, groups): (_, Vec<SecurityGroup>) = futures_util::future::try_join(subnets, groups).await?;
+    let lustre_mount_name = match &properties.fsx_name {
+        Some(dns_name) => Some(mount_name(services, dns_name).await?),
+        None => None,
+    };
+    let reach = if properties.has_efs() {
+        efs_reach(services, properties, names, &vpc).await?
+    } else {
+        EfsReach::New
+    };
+    let faults = faults(properties, &vpc, &subnets, &groups, &reach);
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    let mut zones: Vec<_> = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
+    zones.sort();
+    let security_groups = groups.into_iter().map(|group| group.id).collect();
+    Ok(Network { vpc, zones, security_groups, lustre_mount_name })
+}
+
+async fn vpc(services: &Services, properties: &Properties) -> Result<String> {
+    if let Some(vpc) = &properties.vpc_id {
+        return Ok(vpc.clone());
+    }
+    if let Some(given) = properties.subnets.first() {
+        let first = subnets(services, "subnet-id", std::slice::from_ref(given)).await?;
+        return first.into_iter().next().map(|subnet| subnet.vpc).ok_or_else(|| {
+            let fault = format!("Subnets: given {given}, allowed: subnets of this account and region");
+            Error::Invalid(vec![fault])
+        });
+    }
+    let filter = Filter::builder().name("is-default").values("true").build();
+    let found = services.ec2.describe_vpcs().filters(filter).send().await;
+    let found = found.on("ec2:DescribeVpcs", "default VPC")?;
+    found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned).ok_or_else(|| {
+        let fault = "VpcId: not given, and this region has no default VPC; name a VPC, or Subnets";
+        Error::Invalid(vec![fault.to_owned()])
+    })
+}
+
+async fn subnets(services: &Services, by: &str, values: &[String]) -> Result<Vec<Subnet>> {
+    let filter = Filter::builder().name(by).set_values(Some(values.to_vec())).build();
+    let pages = services.ec2.describe_subnets().filters(filter).into_paginator().items().send();
+    let found = pages.try_collect().await.on("ec2:DescribeSubnets", &values.join(","))?;
+    let subnet = |subnet: aws_sdk_ec2::types::Subnet| {
+        let zone = subnet.availability_zone_id.or(subnet.availability_zone).unwrap_or_default();
+        Some(Subnet { id: subnet.subnet_id?, vpc: subnet.vpc_id.unwrap_or_default(), zone })
+    };
+    Ok(found.into_iter().filter_map(subnet).collect())
+}
+
+async fn security_groups(services: &Services, by: &str, values: &[String]) -> Result<Vec<SecurityGroup>> {
+    let filter = Filter::builder().name(by).set_values(Some(values.to_vec())).build();
+    let pages = services.ec2.describe_security_groups().filters(filter).into_paginator().items().send();
+    let found = pages.try_collect().await.on("ec2:DescribeSecurityGroups", &values.join(","))?;
+    let group = |group: aws_sdk_ec2::types::SecurityGroup| {
+        Some(SecurityGroup {
+            id: group.group_id?,
+            name: group.group_name.unwrap_or_default(),
+            vpc: group.vpc_id.unwrap_or_else(|| "no VPC".to_owned()),
+            rules: group.ip_permissions.unwrap_or_default().iter().map(rule).collect(),
+        })
+    };
+    Ok(found.into_iter().filter_map(group).collect())
+}
+
+fn rule(rule: &IpPermission) -> Rule {
+    let pairs = rule.user_id_group_pairs().iter();
+    Rule {
+        protocol: rule.ip_protocol().unwrap_or_default().to_owned(),
+        from: rule.from_port(),
+        to: rule.to_port(),
+        groups: pairs.filter_map(|pair| pair.group_id().map(str::to_owned)).collect(),
+        has_addresses: !(rule.ip_ranges().is_empty()
+            && rule.ipv6_ranges().is_empty()
+            && rule.prefix_list_ids().is_empty()),
+    }
+}
+
+async fn mount_name(services: &Services, dns_name: &str) -> Result<String> {
+    let all = fsx::all(services, dns_name).await?;
+    let found = all.into_iter().find(|system| system.dns_name() == Some(dns_name));
+    let name = found.and_then(|system| system.lustre_configuration?.mount_name);
+    name.ok_or_else(|| {
+        let allowed = "the DNS name of an FSx for Lustre file system of this account and region";
+        Error::Invalid(vec![format!("FsxName: given {dns_name}, allowed: {allowed}")])
+    })
+}
+
+/// How instances will reach a file system, made or brought.
+async fn efs_reach(
+    services: &Services,
+    properties: &Properties,
+    names: &Names,
+    vpc: &str,
+) -> Result<EfsReach> {
+    let id = match &properties.efs_id {
+        Some(id) => Some(id.clone()),
+        None => efs::id(services, names).await?,
+    };
+    let Some(id) = id else { return Ok(EfsReach::New) };
+    let found = match efs::groups(services, &id, vpc).await {
+        Err(err) if err.is_not_found() => None,
+        found => Some(found?),
+    };
+    match (found, properties.efs_create) {
+        (Some(ids), _) if !ids.is_empty() => {
+            Ok(EfsReach::Reached(security_groups(services, "group-id", &ids).await?))
+        }
+        // Its mount targets are still to be made.
+        (_, true) => Ok(EfsReach::New),
+        (Some(_), false) => Ok(EfsReach::Unreachable(format!("{id}, which has no mount target in {vpc}"))),
+        (None, false) => {
+            Ok(EfsReach::Unreachable(format!("{id}, which does not exist in this account and region")))
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The rules of the claim, on items in memory; how they work together is for the simulation.
+
+use super::*;
+use crate::table::{Attributes, Updated};
+
+fn claimant(verb: Verb, signed: i64, operation: &str, by: &str) -> Claimant {
+    Claimant {
+        key: "resource#1".into(),
+        stack_id: "stack".into(),
+        logical_id: "Genomics".into(),
+        operation: operation.into(),
+        signed,
+        verb,
+        digest: format!("digest of {operation}"),
+        by: by.into(),
+    }
+}
+
+/// Claims on an item as it is, having seen `seen`.
+fn claim(item: &mut Option<Attributes>, by: &Claimant, seen: Option<&Item>) -> bool {
+    let update = by.claim(seen, Some("Cafe"), Timestamp::from_secs(by.signed));
+    matches!(update.apply(item), Updated::Done(_))
+}
+
+fn seen(item: &Option<Attributes>) -> Option<Item> {
+    item.as_ref().map(Item::read)
+}
+
+fn finish(item: &mut Option<Attributes>, by: &Claimant, body: &str) -> bool {
+    let end = End { body: body.into(), record: Recorded::Forge("Cafe".into()), ..End::default() };
+    matches!(by.finish(&end, Timestamp::from_secs(by.signed + 60)).apply(item), Updated::Done(_))
+}
+
+#[test]
+fn a_newer_operation_takes_the_name_and_an_older_one_does_not() {
+    let mut item = None;
+    let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 20, "d", "2/1"));
+    assert!(claim(&mut item, &delete, None));
+    let now = seen(&item);
+    assert_eq!(create.standing(now.as_ref()), Standing::Superseded);
+    assert!(!claim(&mut item, &create, now.as_ref()));
+    assert!(finish(&mut item, &delete, "gone"));
+    assert_eq!(delete.standing(seen(&item).as_ref()), Standing::Answered("gone".into()));
+    assert_eq!(create.standing(seen(&item).as_ref()), Standing::Superseded);
+}
+
+#[test]
+fn a_late_first_try_of_a_claim_names_nobody_who_has_left() {
+    let mut item = None;
+    let (first, second) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Create, 10, "c", "1/2"));
+    assert!(claim(&mut item, &first, None));
+    let now = seen(&item);
+    assert!(claim(&mut item, &second, now.as_ref()), "another delivery of the operation");
+    assert!(!claim(&mut item, &first, now.as_ref()), "what it compares is not there any more");
+    // A retry after a lost answer wins again.
+    assert!(claim(&mut item, &second, now.as_ref()));
+    assert!(!finish(&mut item, &first, "late"));
+    assert!(finish(&mut item, &second, "done"));
+}
+
+#[test]
+fn operations_signed_in_one_second_go_by_rank_and_the_loser_is_told() {
+    let mut item = None;
+    let (update, delete) = (claimant(Verb::Update, 10, "u", "1/1"), claimant(Verb::Delete, 10, "d", "2/1"));
+    assert!(claim(&mut item, &update, None));
+    let now = seen(&item);
+    assert!(claim(&mut item, &delete, now.as_ref()));
+    assert_eq!(update.standing(seen(&item).as_ref()), Standing::LostTie);
+}
+
+#[test]
+fn an_update_to_what_another_operation_has_established_is_a_rollback() {
+    let mut item = None;
+    let create = claimant(Verb::Create, 10, "c", "1/1");
+    assert!(claim(&mut item, &create, None) && finish(&mut item, &create, "made"));
+    let mut back = claimant(Verb::Update, 30, "r", "3/1");
+    back.digest.clone_from(&create.digest);
+    assert!(back.is_rollback(seen(&item).as_ref()));
+    assert!(!claimant(Verb::Update, 30, "u", "2/1").is_rollback(seen(&item).as_ref()));
+    assert_eq!(back.order(seen(&item).as_ref()).rank(), Some(2));
+}
+
+#[test]
+fn who_takes_the_name_from_one_that_may_write_waits() {
+    let now = Now { mono: Duration::ZERO, wall: Timestamp::from_secs(100), scale: 1.0 };
+    let mut item = None;
+    let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 20, "d", "2/1"));
+    let of = |item: Option<&Item>, handed| waits(&delete, item, handed, &Timing::AWS, &now);
+    let quiet = Waits { look: Timing::AWS.quiet(), close: Timing::AWS.visible() };
+    assert_eq!(of(None, None), quiet, "the table has been lost");
+    assert!(claim(&mut item, &create, None));
+    let busy = seen(&item);
+    assert_eq!(of(busy.as_ref(), None), quiet);
+    let left = Waits { look: Duration::from_secs(1), close: Duration::from_secs(2) };
+    assert_eq!(of(busy.as_ref(), Some(("1/1", left))), left, "the leg before has ended its calls");
+    assert_eq!(of(busy.as_ref(), Some(("1/0", left))), quiet);
+    assert!(finish(&mut item, &create, "made"));
+    let waits = of(seen(&item).as_ref(), None);
+    assert_eq!(waits, Waits { look: Duration::ZERO, close: Duration::ZERO }, "30 s ago: {waits:?}");
+    let soon = Now { wall: Timestamp::from_secs(80), ..now };
+    let waits = super::waits(&delete, seen(&item).as_ref(), None, &Timing::AWS, &soon);
+    assert_eq!(waits.close, Duration::from_secs(20));
+}
+
+#[test]
+fn a_permit_ends_by_the_clock_that_ends_it_first() {
+    let sent = Now { mono: Duration::from_secs(50), wall: Timestamp::from_secs(100), scale: 1.0 };
+    let permit = Permit::new(&sent, &Timing::AWS);
+    let at = |mono: u64, wall: i64| {
+        permit.holds(&Now { mono: Duration::from_secs(mono), wall: Timestamp::from_secs(wall), scale: 1.0 })
+    };
+    assert!(at(64, 114));
+    assert!(!at(65, 114));
+    assert!(!at(51, 115), "a frozen host's monotonic clock may have stood still");
+}
+
+#[test]
+fn a_sweep_takes_the_name_from_nobody_at_work_and_leaves_the_rest() {
+    let mut item = None;
+    let create = claimant(Verb::Create, 10, "c", "1/1");
+    assert!(claim(&mut item, &create, None));
+    let sweep = |item: &mut Option<Attributes>, at| {
+        matches!(
+            claim_for_sweep("resource#1", "sweep/1", Timestamp::from_secs(at)).apply(item),
+            Updated::Done(_)
+        )
+    };
+    assert!(!sweep(&mut item, 20));
+    assert!(finish(&mut item, &create, "made"));
+    assert!(sweep(&mut item, 100));
+    assert_eq!(create.standing(seen(&item).as_ref()), Standing::Answered("made".into()));
+    let delete = claimant(Verb::Delete, 200, "d", "2/1");
+    let now = seen(&item);
+    assert!(claim(&mut item, &delete, now.as_ref()));
+    let released = release_after_sweep("resource#1", "sweep/1", Timestamp::from_secs(210)).apply(&mut item);
+    assert!(matches!(released, Updated::Refused(_)));
+}
+
+#[test]
+fn duties_are_what_was_begun_and_is_neither_wanted_nor_kept() {
+    let begun = BTreeSet::from(["A".to_owned(), "X".to_owned(), "Y".to_owned()]);
+    assert_eq!(duties(&begun, Some("A"), Some("X")), BTreeSet::from(["Y".to_owned()]));
+    assert_eq!(duties(&begun, None, None), begun);
+}

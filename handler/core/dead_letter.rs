@@ -1,0 +1,123 @@
+//! Answers for an invocation that died without an answer: out of memory, a crash at start, tries used up.
+//!
+//! It changes nothing in AWS. It answers FAILED only where nobody else will (rule 9 of the claim).
+
+use crate::claim::writer::{self, Claimed};
+use crate::claim::{Claimant, Item, Standing};
+use crate::event::Request;
+use crate::intent;
+use crate::leg::Continuation;
+use crate::port::{Clock, Responder, Table, Undelivered};
+use crate::respond::Response;
+use crate::table::Updated;
+use std::time::Duration;
+
+/// How long the table is asked before the response goes out without it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The invocation that died.
+#[derive(Clone, Debug)]
+pub struct Died<'a> {
+    /// What it was invoked with.
+    pub request: &'a Request,
+    /// What an earlier leg handed to it.
+    pub continuation: Option<&'a Continuation>,
+    /// Lambda's ID of the request, the same for all its tries.
+    pub request_id: &'a str,
+    /// Why it died, for a person.
+    pub reason: String,
+}
+
+/// What the dead letter has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It has responded.
+    Responded,
+    /// A newer operation has begun, so nobody waits.
+    Superseded,
+    /// Another invocation holds the claim, and answers or has a dead letter of its own.
+    Held,
+}
+
+/// What the item asks of the dead letter.
+#[derive(Debug, PartialEq)]
+enum Next<'a> {
+    /// Respond with this body.
+    Respond(String),
+    /// Record the failure for this holder.
+    FinishFor(&'a str),
+    /// Claim: the operation never began.
+    Claim,
+    /// Leave.
+    Leave(Answered),
+}
+
+/// Answers for an invocation that died.
+///
+/// # Errors
+///
+/// CloudFormation could not be reached.
+pub async fn answer<W: Table + Clock + Responder>(
+    world: &W,
+    died: &Died<'_>,
+) -> Result<Answered, Undelivered> {
+    let until = world.now().mono + PATIENCE;
+    let claimant = claimant(world, died);
+    let body = failure(died);
+    let url = &died.request.envelope.response_url;
+    loop {
+        // Without the table for so long, silence would be worse than an answer that may contradict another one.
+        let Ok(item) = writer::read(world, &claimant.key, until).await else { break };
+        let holder = match next(&claimant, item.as_ref(), died, &body) {
+            Next::Respond(body) => return world.respond(url, &body).await.map(|()| Answered::Responded),
+            Next::Leave(answered) => return Ok(answered),
+            Next::FinishFor(holder) => holder,
+            Next::Claim => match writer::claim(world, &claimant, item.as_ref(), None, until).await {
+                Ok(Claimed::Won(_)) => &claimant.by,
+                Ok(Claimed::Refused) => continue,
+                Err(_) => break,
+            },
+        };
+        let finish = claimant.finish_for(holder, &body, world.now().wall);
+        match writer::update(world, &finish, until).await {
+            Ok(Updated::Done(_)) => break,
+            // Something has happened meanwhile; look again.
+            Ok(Updated::Refused(_)) => {}
+            Err(_) => break,
+        }
+    }
+    world.respond(url, &body).await.map(|()| Answered::Responded)
+}
+
+fn next<'a>(claimant: &Claimant, item: Option<&'a Item>, died: &Died<'_>, body: &str) -> Next<'a> {
+    match claimant.standing(item) {
+        Standing::Answered(body) => return Next::Respond(body),
+        Standing::Superseded => return Next::Leave(Answered::Superseded),
+        Standing::LostTie => return Next::Respond(body.to_owned()),
+        Standing::Free => {}
+    }
+    let Some(item) = item.filter(|item| item.operation == claimant.operation) else { return Next::Claim };
+    let of_the_dead = item.by.split('/').next() == Some(died.request_id);
+    // A leg that never claimed leaves the name with the leg before, which has ended.
+    let handed = died.continuation.is_some_and(|leg| leg.by == item.by);
+    if of_the_dead || handed { Next::FinishFor(&item.by) } else { Next::Leave(Answered::Held) }
+}
+
+fn claimant<W: Clock>(world: &W, died: &Died<'_>) -> Claimant {
+    let url = &died.request.envelope.response_url;
+    let leg = died.continuation;
+    let signed = url.signed_at().or(leg.map(|leg| leg.signed)).unwrap_or(world.now().wall.secs());
+    let operation = match (url.signed_at(), leg) {
+        (None, Some(leg)) => leg.operation.clone(),
+        _ => died.request.operation_id(),
+    };
+    let by = format!("{}/{:016x}", died.request_id, world.random());
+    intent::claimant(died.request, operation, signed, by)
+}
+
+fn failure(died: &Died<'_>) -> String {
+    let physical_id = intent::failure_id(died.request);
+    tracing::error!(reason = died.reason, "answers for an invocation that died");
+    let response = Response::Failed { physical_id, reason: died.reason.clone() };
+    response.body(&died.request.envelope).unwrap_or_default()
+}

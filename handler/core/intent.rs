@@ -1,0 +1,394 @@
+//! PURE. What one request asks for, read once; and the decision what should exist, given what has been observed.
+//!
+//! [`Intent::decide`] is called by the operation and by its preview alike, so a preview cannot differ.
+
+use crate::attributes::attributes;
+use crate::claim::{Claimant, Verb, hex, resource_key};
+use crate::deployment::Deployment;
+use crate::desired::{self, Context, desired, desired_while_deleting};
+use crate::error::{Error, Result};
+use crate::event::{AccountScope, Operation, Request, rfc3339};
+use crate::inventory::Inventory;
+use crate::name::{COMPLETED_TAG, ForgeId, Names, Pool, RoleKind};
+use crate::network::Network;
+use crate::owner::Owner;
+use crate::port::Timestamp;
+use crate::properties::{self, Properties};
+use crate::registry::{Desired, Spec};
+use crate::resource::{Kind, ResourceId};
+use crate::resources::fsx::Fsx;
+use crate::resources::job_queue::{self, JobQueue};
+use crate::respond::{LIMIT, Response};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What CloudFormation waits at most, in seconds.
+const SERVICE_TIMEOUT: i32 = 3600;
+
+/// What one request asks for.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Create, Update or Delete.
+    pub verb: Verb,
+    /// The forge that the request is about: for a Delete the one that goes, otherwise the one that is wanted.
+    pub forge: ForgeId,
+    /// The forge that came with the request.
+    pub incoming: Option<ForgeId>,
+    /// The forge that the old properties stand for.
+    pub previous: Option<ForgeId>,
+    /// The ID that a response bears if the operation fails: of a Create the new forge's, so that the Delete that
+    /// follows finds what is half-made; otherwise the one that came, or CloudFormation would delete what it names.
+    pub physical_id: String,
+    /// What the stack says, or all faults of it; `None` for a Delete.
+    pub wanted: Option<Result<Properties>>,
+    /// When the operation was signed.
+    pub signed: Timestamp,
+    /// How long CloudFormation waits.
+    pub service_timeout: Duration,
+    disposes: Result<bool>,
+    dropped_tags: BTreeSet<String>,
+    identity_refusal: Option<Error>,
+    names_forge: Option<String>,
+    stack_id: String,
+    logical_id: String,
+    account: AccountScope,
+    region: String,
+    prefix: String,
+    boundary: Option<String>,
+    unanswerable: Option<Error>,
+}
+
+/// What is known besides the request and the inventory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Phase {
+    /// Whether an Update undoes another one: then a file system that has grown meanwhile stays as it is.
+    pub is_rollback: bool,
+    /// Whether everything else stands, so that the forge may be marked as completed.
+    pub is_complete: bool,
+}
+
+impl Intent {
+    /// Reads a request that was signed at `signed`.
+    pub fn read(request: &Request, deployment: &Deployment, signed: Timestamp) -> Self {
+        let raw = &request.properties;
+        let empty = Map::new();
+        let old = match &request.operation {
+            Operation::Update { old } => old,
+            Operation::Create | Operation::Delete => &empty,
+        };
+        let is_update = matches!(request.operation, Operation::Update { .. });
+        let limits = deployment.limits(&request.account);
+        let parse = |raw: &Map<String, Value>| {
+            let faults = |faults: Vec<properties::Fault>| faults.iter().map(ToString::to_string).collect();
+            properties::parse(raw, &limits).map_err(|all| Error::Invalid(faults(all)))
+        };
+        let wanted = (!matches!(request.operation, Operation::Delete)).then(|| parse(raw));
+        let incoming = request.envelope.physical_id.as_deref().and_then(ForgeId::parse);
+        let forge = forge_of(request, old, incoming.as_ref());
+        let mut intent = Self {
+            verb: verb_of(&request.operation),
+            previous: is_update.then(|| id_of(request, old)),
+            physical_id: request.envelope.physical_id.clone().unwrap_or_else(|| forge.to_string()),
+            signed,
+            service_timeout: service_timeout(raw),
+            disposes: properties::dispose_on_deletion(raw)
+                .map_err(|fault| Error::Invalid(vec![fault.to_string()])),
+            dropped_tags: dropped_tags(wanted.as_ref(), is_update.then(|| parse(old)).as_ref()),
+            identity_refusal: if is_update {
+                identity_refusal(raw, old, &forge, incoming.as_ref())
+            } else {
+                None
+            },
+            names_forge: properties::forge_id(raw),
+            stack_id: request.envelope.stack_id.clone(),
+            logical_id: request.envelope.logical_id.clone(),
+            account: request.account.clone(),
+            region: deployment.region.clone(),
+            prefix: deployment.prefix.clone(),
+            boundary: deployment.boundary.clone(),
+            unanswerable: None,
+            forge,
+            incoming,
+            wanted,
+        };
+        intent.unanswerable = intent.check_response(request).err();
+        intent
+    }
+
+    /// The forge that is wanted at the end.
+    pub fn wanted_forge(&self) -> Option<&ForgeId> {
+        (self.verb != Verb::Delete).then_some(&self.forge)
+    }
+
+    /// Whether a Delete of the forge removes it.
+    pub fn disposes(&self) -> bool {
+        !matches!(self.disposes, Ok(false))
+    }
+
+    /// What a forge of this request consists of, apart from its properties.
+    pub fn context(&self, forge: &ForgeId) -> Context {
+        Context {
+            names: Names::new(&self.prefix, forge.clone()),
+            owner: Owner {
+                forge_id: forge.to_string(),
+                stack_id: self.stack_id.clone(),
+                logical_id: self.logical_id.clone(),
+                adopts: self.names_forge.as_deref() == Some(forge.as_str()),
+            },
+            partition: self.account.partition.clone(),
+            region: self.region.clone(),
+            account: self.account.account.clone(),
+            boundary: self.boundary.clone(),
+            since: rfc3339(self.signed),
+            dropped_tags: self.dropped_tags.clone(),
+        }
+    }
+
+    /// Whether anything can be wanted at all: what cannot be read or answered is refused before AWS is asked.
+    ///
+    /// # Errors
+    ///
+    /// All faults of the properties, or by how much the response would be too long.
+    pub fn check(&self) -> Result<()> {
+        match (&self.wanted, &self.unanswerable) {
+            (Some(Err(err)), _) | (_, Some(err)) => Err(err.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What should exist of the forge that the request is about.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be; nothing has been changed then.
+    pub fn decide(
+        &self,
+        cx: &Context,
+        network: &Result<Network>,
+        inventory: &Inventory,
+        phase: Phase,
+    ) -> Result<Vec<Desired>> {
+        let Some(wanted) = &self.wanted else { return self.decide_removal(cx, inventory) };
+        self.check()?;
+        let mut wanted = wanted.clone()?;
+        if phase.is_rollback {
+            keep_growth(cx, &mut wanted, inventory);
+        }
+        let mut resources = desired(cx, &wanted, network, inventory)?;
+        if let Some(refusal) = &self.identity_refusal
+            && !is_behind_queues(&resources, inventory)
+        {
+            return Err(refusal.clone());
+        }
+        // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
+        if phase.is_complete && !wanted.dispose_on_deletion {
+            let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
+            for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
+                let before = inventory.get(&work_queue).and_then(|queue| queue.tags.get(COMPLETED_TAG));
+                queue.tags.insert(COMPLETED_TAG.to_owned(), before.unwrap_or(&cx.since).clone());
+            }
+        }
+        Ok(resources)
+    }
+
+    /// What should still exist of a forge that is not wanted: nothing; or all of it, if it is left to another stack.
+    ///
+    /// # Errors
+    ///
+    /// `DisposeOnDeletion` cannot be read, and there is something that it might keep.
+    pub fn decide_removal(&self, cx: &Context, inventory: &Inventory) -> Result<Vec<Desired>> {
+        // Adopted in part by a Create that failed, or already let go: either way it is not this stack's to delete.
+        if desired::is_released(cx, inventory) {
+            return Ok(desired::released(cx, inventory));
+        }
+        let ours = inventory.resources.values().any(|existing| cx.owner.owns(&existing.tags));
+        match &self.disposes {
+            Err(fault) if ours => Err(fault.clone()),
+            Ok(false) if desired::is_completed(cx, inventory) => Ok(desired::released(cx, inventory)),
+            _ => Ok(desired_while_deleting(cx, inventory)),
+        }
+    }
+
+    /// Refuses what could not be answered, before anything is made.
+    fn check_response(&self, request: &Request) -> Result<()> {
+        const FILE_SYSTEM: &str = "fs-0123456789abcdef0";
+        let Some(Ok(wanted)) = &self.wanted else { return Ok(()) };
+        let cx = self.context(&self.forge);
+        // What is not known yet, at its longest: two environments, a role, a template, and file systems.
+        let environment = cx.environment_arn(&cx.names.environment(Pool::OnDemand, "01234567"));
+        let dns_name = format!("{FILE_SYSTEM}.fsx.{}.amazonaws.com.cn", cx.region);
+        let unknown = 2 * environment.len()
+            + cx.role_arn(RoleKind::Fleet).len()
+            + "lt-0123456789abcdef0".len()
+            + 2 * FILE_SYSTEM.len()
+            + dns_name.len();
+        let attributes = attributes(&cx, wanted, &Inventory::default());
+        let response = Response::Success { physical_id: cx.names.id().to_string(), attributes };
+        let excess = match response.body(&request.envelope) {
+            Ok(body) => (body.len() + unknown).saturating_sub(LIMIT),
+            Err(excess) => excess + unknown,
+        };
+        if excess == 0 {
+            return Ok(());
+        }
+        Err(Error::Invalid(vec![format!(
+            "NextflowConfig: CloudFormation takes answers of {LIMIT} bytes, and the attributes would be {excess} \
+             bytes longer; shorten NextflowConfig, Environment, Volumes or the scripts, or keep the settings in the \
+             pipeline's own configuration"
+        )]))
+    }
+}
+
+/// The ID that the response of a failed request bears; see [`Intent::physical_id`].
+pub fn failure_id(request: &Request) -> String {
+    let empty = Map::new();
+    let old = match &request.operation {
+        Operation::Update { old } => old,
+        Operation::Create | Operation::Delete => &empty,
+    };
+    let incoming = request.envelope.physical_id.clone();
+    incoming.unwrap_or_else(|| forge_of(request, old, None).to_string())
+}
+
+/// The invocation `by` of an operation that was signed at `signed`, as a claimant.
+pub fn claimant(request: &Request, operation: String, signed: i64, by: String) -> Claimant {
+    Claimant {
+        key: resource_key(&request.envelope.stack_id, &request.envelope.logical_id),
+        stack_id: request.envelope.stack_id.clone(),
+        logical_id: request.envelope.logical_id.clone(),
+        operation,
+        signed,
+        verb: verb_of(&request.operation),
+        digest: digest(&request.properties),
+        by,
+    }
+}
+
+fn verb_of(operation: &Operation) -> Verb {
+    match operation {
+        Operation::Create => Verb::Create,
+        Operation::Update { .. } => Verb::Update,
+        Operation::Delete => Verb::Delete,
+    }
+}
+
+/// The ID that properties stand for.
+fn id_of(request: &Request, raw: &Map<String, Value>) -> ForgeId {
+    properties::forge_id(raw).and_then(|id| ForgeId::parse(&id)).unwrap_or_else(|| {
+        let identity = properties::identity(raw);
+        ForgeId::derive(&request.envelope.stack_id, &request.envelope.logical_id, identity.as_ref())
+    })
+}
+
+fn forge_of(request: &Request, old: &Map<String, Value>, incoming: Option<&ForgeId>) -> ForgeId {
+    let raw = &request.properties;
+    match (&request.operation, incoming) {
+        (Operation::Delete, Some(incoming)) => incoming.clone(),
+        // The same forge, even if a later release should derive IDs in another way.
+        (Operation::Update { .. }, Some(incoming))
+            if properties::forge_id(raw).is_none()
+                && properties::forge_id(old).is_none()
+                && properties::identity(raw) == properties::identity(old) =>
+        {
+            incoming.clone()
+        }
+        _ => id_of(request, raw),
+    }
+}
+
+/// Keys of tags that the stack used to set and does not set any more.
+fn dropped_tags(wanted: Option<&Result<Properties>>, old: Option<&Result<Properties>>) -> BTreeSet<String> {
+    let (Some(Ok(wanted)), Some(Ok(old))) = (wanted, old) else { return BTreeSet::new() };
+    old.tags.keys().filter(|key| !wanted.tags.contains_key(*key)).cloned().collect()
+}
+
+/// Refuses a change that no queue can carry across, where the stack has fixed the forge's ID.
+fn identity_refusal(
+    raw: &Map<String, Value>,
+    old: &Map<String, Value>,
+    wanted: &ForgeId,
+    incoming: Option<&ForgeId>,
+) -> Option<Error> {
+    let (before, after) = (properties::identity(old)?, properties::identity(raw)?);
+    if incoming != Some(wanted) || properties::forge_id(raw).is_none() || before == after {
+        return None;
+    }
+    let changed = [
+        ("Arm64Enabled", before.arm64 != after.arm64),
+        ("FargateHeadEnabled", before.fargate_head != after.fargate_head),
+        ("SchedulingPolicyArn (whether there is one)", before.scheduling_policy != after.scheduling_policy),
+    ];
+    let changed: Vec<&str> =
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect();
+    Some(Error::Refused(format!(
+        "{} cannot change behind the same queues, and ForgeId fixes them to {wanted}; change ForgeId too, and \
+         CloudFormation replaces the forge",
+        changed.join(", ")
+    )))
+}
+
+/// Whether the queues are as desired already, as when the refusal of another identity is rolled back: the first state
+/// has never been left then.
+fn is_behind_queues(desired: &[Desired], inventory: &Inventory) -> bool {
+    let queues = desired.iter().filter_map(|resource| match &resource.spec {
+        Some(Spec::JobQueue(spec)) => Some((spec, inventory.find::<JobQueue>(&resource.id.name))),
+        _ => None,
+    });
+    let holds = |spec: &job_queue::Spec, observed: &job_queue::Observed| {
+        observed.order.first() == spec.order.first()
+            && observed.scheduling_policy.is_some() == spec.scheduling_policy.is_some()
+    };
+    queues.into_iter().all(|(spec, found)| found.is_some_and(|(_, observed)| holds(spec, observed)))
+}
+
+/// Takes the size of a file system that has grown as it is: nothing shrinks, and a rollback must not fail for that.
+fn keep_growth(cx: &Context, wanted: &mut Properties, inventory: &Inventory) {
+    let Some((_, observed)) = inventory.find::<Fsx>(&cx.names.file_system()) else { return };
+    if wanted.fsx_size.is_some_and(|size| size < observed.size) {
+        wanted.fsx_size = Some(observed.size);
+    }
+}
+
+/// The property that CloudFormation reads too; a value that it would refuse is its own default.
+fn service_timeout(raw: &Map<String, Value>) -> Duration {
+    let given = raw.get("ServiceTimeout");
+    let text = given.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let seconds =
+        text.and_then(|text| text.trim().parse().ok()).filter(|s| (1..=SERVICE_TIMEOUT).contains(s));
+    Duration::from_secs(u64::try_from(seconds.unwrap_or(SERVICE_TIMEOUT)).unwrap_or_default())
+}
+
+/// A digest of properties that does not depend on the order of their keys, nor on the function's ARN.
+fn digest(raw: &Map<String, Value>) -> String {
+    let mut properties = raw.clone();
+    properties.remove("ServiceToken");
+    let mut properties = Value::Object(properties);
+    properties.sort_all_objects();
+    hex(&Sha256::digest(properties.to_string().as_bytes())[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_service_timeout_is_read_however_it_is_written() {
+        let timeout =
+            |value: Value| service_timeout(&Map::from_iter([("ServiceTimeout".to_owned(), value)])).as_secs();
+        assert_eq!((timeout(json!("600")), timeout(json!(600))), (600, 600));
+        for odd in [json!("0"), json!("many"), json!(4000), json!(null), json!([1])] {
+            assert_eq!(timeout(odd), 3600);
+        }
+    }
+
+    #[test]
+    fn a_digest_depends_on_what_is_said_alone() {
+        let of = |value: Value| digest(value.as_object().unwrap());
+        let first = of(json!({"A": "1", "B": {"x": 1, "y": 2}, "ServiceToken": "old"}));
+        assert_eq!(first, of(json!({"B": {"y": 2, "x": 1}, "A": "1", "ServiceToken": "new"})));
+        assert_ne!(first, of(json!({"A": "2", "B": {"x": 1, "y": 2}})));
+    }
+}

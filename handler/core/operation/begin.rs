@@ -1,0 +1,229 @@
+//! How an operation begins: it reads the claim, checks with CloudFormation, and claims (rules 1 to 3 and 8).
+
+use super::Operation;
+use crate::claim::writer::{self, Claimed};
+use crate::claim::{Item, Standing, Verb, Waits, waits};
+use crate::error::Error;
+use crate::event::AccountScope;
+use crate::name::ForgeId;
+use crate::operation::Ended;
+use crate::port::{Cloud, Shown, Undelivered};
+use crate::table::TableError;
+use futures_util::future::join;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long CloudFormation may take to show what it has begun; Lambda's first retry comes after a minute.
+const SHOWN_WITHIN: Duration = Duration::from_secs(45);
+/// How far what CloudFormation shows may lag behind what it has begun.
+const SHOWN_LATE: Duration = Duration::from_secs(10);
+/// How long to wait before CloudFormation is asked again.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// What the claim has told.
+pub(super) struct Held {
+    /// When looks begin to count, by the monotonic clock.
+    pub(super) look: Duration,
+    /// When absences begin to count.
+    pub(super) settled: Duration,
+    /// Every forge that operations on the resource have begun.
+    pub(super) begun: BTreeSet<String>,
+    /// The forge that stays although it is not wanted.
+    pub(super) kept: Option<String>,
+    /// The forge that the last successful operation has established.
+    pub(super) recorded: Option<String>,
+    /// Whether an Update wants what another operation has established.
+    pub(super) is_rollback: bool,
+}
+
+/// What claiming has come to.
+pub(super) enum Begun {
+    Held(Held),
+    Ended(Ended),
+}
+
+/// Why there is no claim.
+pub(super) enum Failed {
+    Table(TableError),
+    Undelivered(Undelivered),
+}
+
+/// Whether CloudFormation shows this operation.
+enum Check {
+    /// Not yet.
+    Open,
+    /// It does, or cannot tell.
+    Passed(Shown),
+    /// It has had the time and does not.
+    Failed,
+}
+
+impl<C: Cloud> Operation<'_, C> {
+    /// Reads, checks with CloudFormation, and claims (rules 1 to 3).
+    pub(super) async fn take_claim(&self) -> Result<Begun, Failed> {
+        let mut check = if self.needs_check() { Check::Open } else { Check::Passed(Shown::Unknown) };
+        let mut claimant = self.claimant.clone();
+        let mut has_asked_again = false;
+        let until = self.window.until;
+        loop {
+            let asked = async {
+                match &check {
+                    Check::Open => Some(self.shown().await),
+                    _ => None,
+                }
+            };
+            let (item, asked) = join(writer::read(self.cloud, &claimant.key, until), asked).await;
+            let item = item.map_err(Failed::Table)?;
+            if let Some(shown) = asked {
+                check = self.judge(shown);
+            }
+            match claimant.standing(item.as_ref()) {
+                Standing::Answered(body) => {
+                    return self.put(body).await.map(Begun::Ended).map_err(Failed::Undelivered);
+                }
+                standing @ (Standing::Superseded | Standing::LostTie) => {
+                    // CloudFormation's clock has stepped back: what it shows is this operation, not the newest one.
+                    if let Some(signed) = self.is_really_newest(&check, item.as_ref()) {
+                        // What CloudFormation showed may be older than the operation in the item.
+                        if !std::mem::replace(&mut has_asked_again, true) {
+                            self.cloud.sleep(SHOWN_LATE).await;
+                            check = Check::Open;
+                            continue;
+                        }
+                        tracing::warn!("this operation was signed before an older one; it goes after it");
+                        claimant.signed = signed;
+                        continue;
+                    }
+                    return self.lose(&standing).await.map(Begun::Ended).map_err(Failed::Undelivered);
+                }
+                Standing::Free if self.is_held_elsewhere(item.as_ref()) => {
+                    return Ok(Begun::Ended(Ended::Silent("another delivery of this leg has the claim")));
+                }
+                Standing::Free => {}
+            }
+            let shown = match &check {
+                Check::Passed(shown) => shown.clone(),
+                Check::Failed => {
+                    let err = Error::Refused("CloudFormation does not show this operation".to_owned());
+                    return self.respond_failure(&err).await.map(Begun::Ended).map_err(Failed::Undelivered);
+                }
+                // Once over, the item is read once more before the answer.
+                Check::Open if self.cloud.now().since(self.intent.signed) >= SHOWN_WITHIN => {
+                    check = Check::Failed;
+                    continue;
+                }
+                Check::Open => {
+                    self.cloud.sleep(AGAIN).await;
+                    continue;
+                }
+            };
+            let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
+            match writer::claim(self.cloud, &claimant, item.as_ref(), wanted, until).await {
+                Ok(Claimed::Won(old)) => return Ok(Begun::Held(self.held(old.as_ref(), &shown))),
+                Ok(Claimed::Refused) => {}
+                Err(err) => return Err(Failed::Table(err)),
+            }
+        }
+    }
+
+    /// Whether a leg was delivered twice and the other delivery goes on with it. That one has retries and a dead letter
+    /// of its own, and two chains of legs would take the name from each other until the time is over.
+    fn is_held_elsewhere(&self, item: Option<&Item>) -> bool {
+        let (Some(item), Some(leg)) = (item, self.continuation) else { return false };
+        let is_own_retry = item.by.split('/').next() == Some(self.lambda.request_id.as_str());
+        item.operation == self.claimant.operation && item.by != leg.by && !is_own_retry
+    }
+
+    /// Whether CloudFormation is to be asked: once per operation, and only about a stack that it can show.
+    fn needs_check(&self) -> bool {
+        let is_signed = self.request.envelope.response_url.signed_at().is_some();
+        let own = AccountScope::of(&self.request.envelope.stack_id).as_ref() == Some(&self.request.account);
+        self.continuation.is_none() && is_signed && own
+    }
+
+    async fn shown(&self) -> Shown {
+        self.cloud.shown(&self.request.envelope.stack_id, &self.request.envelope.logical_id).await
+    }
+
+    /// Whether what CloudFormation shows is this operation.
+    fn judge(&self, shown: Shown) -> Check {
+        let passes = match &shown {
+            // Not to know is no reason to fail an operation; order and claim still protect.
+            Shown::Unknown => true,
+            Shown::Nothing => false,
+            Shown::Resource { status, physical_id } => {
+                is_in_progress(self.intent.verb, status)
+                    || self.intent.verb == Verb::Delete && self.is_clean_up(status, physical_id.as_deref())
+            }
+        };
+        if passes { Check::Passed(shown) } else { Check::Open }
+    }
+
+    /// Whether a Delete cleans up after a replacement: another resource is shown, as complete.
+    fn is_clean_up(&self, status: &str, physical_id: Option<&str>) -> bool {
+        status.ends_with("_COMPLETE")
+            && physical_id.is_some()
+            && physical_id != self.request.envelope.physical_id.as_deref()
+    }
+
+    fn is_really_newest(&self, check: &Check, item: Option<&Item>) -> Option<i64> {
+        let Check::Passed(Shown::Resource { status, .. }) = check else { return None };
+        let newest = item?.order.as_ref()?;
+        let other_verb = Verb::of_rank(newest.rank()?) != self.intent.verb;
+        (other_verb && is_in_progress(self.intent.verb, status)).then(|| newest.second().map(|s| s + 1))?
+    }
+
+    async fn lose(&self, standing: &Standing) -> Result<Ended, Undelivered> {
+        if *standing == Standing::LostTie {
+            let err = "another operation that was signed in the same second goes first; try again";
+            return self.respond_failure(&Error::Refused(err.to_owned())).await;
+        }
+        tracing::info!("a newer operation has begun; nothing is touched");
+        Ok(Ended::Silent("a newer operation has begun"))
+    }
+
+    fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {
+        let now = self.cloud.now();
+        let handed =
+            self.continuation.map(|leg| (leg.by.as_str(), Waits { look: leg.look(), close: leg.close() }));
+        let waits = waits(&self.claimant, old, handed, &self.deployment.timing, &now);
+        let mut begun: BTreeSet<String> = old.map(|item| item.forges.clone()).unwrap_or_default();
+        begun.insert(self.intent.forge.to_string());
+        // Of a replacement that failed before there was a table.
+        begun.extend(self.intent.previous.as_ref().map(ToString::to_string));
+        let recorded = old.and_then(|item| item.record.as_ref()).map(|record| record.forge.clone());
+        Held {
+            look: now.mono + waits.look,
+            settled: now.mono + waits.close,
+            kept: self.kept(shown, recorded.as_deref()),
+            begun,
+            recorded,
+            is_rollback: self.claimant.is_rollback(old),
+        }
+    }
+
+    /// The forge that stays although it is not wanted (rule 8): of an Update the one that came, of a Delete the one
+    /// that CloudFormation shows in its place.
+    fn kept(&self, shown: &Shown, recorded: Option<&str>) -> Option<String> {
+        let own = self.intent.forge.as_str();
+        match (self.intent.verb, shown) {
+            (Verb::Create, _) => None,
+            (Verb::Update, _) => self.intent.incoming.as_ref().map(ToString::to_string),
+            (Verb::Delete, _) if self.continuation.is_some() => self.continuation?.kept.clone(),
+            (Verb::Delete, Shown::Resource { status, physical_id }) if status != "DELETE_IN_PROGRESS" => {
+                physical_id.clone().filter(|id| id != own)
+            }
+            (Verb::Delete, Shown::Unknown) => recorded.filter(|forge| *forge != own).map(str::to_owned),
+            (Verb::Delete, _) => None,
+        }
+    }
+}
+
+fn is_in_progress(verb: Verb, status: &str) -> bool {
+    let wanted = match verb {
+        Verb::Create => "CREATE_IN_PROGRESS",
+        Verb::Update => "UPDATE_IN_PROGRESS",
+        Verb::Delete => "DELETE_IN_PROGRESS",
+    };
+    status == wanted
+}

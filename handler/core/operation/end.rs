@@ -1,0 +1,143 @@
+//! How an invocation ends: it hands the work to the next leg, or records the end and responds (rules 6 and 7).
+
+use super::begin::Held;
+use super::{Operation, Verdict};
+use crate::attributes::attributes;
+use crate::claim::writer::{self, Finished, Gate};
+use crate::claim::{End, Recorded};
+use crate::error::{Error, Reason, Result, chain};
+use crate::inventory::Inventory;
+use crate::leg::{Continuation, LEGS};
+use crate::name::ForgeId;
+use crate::operation::Ended;
+use crate::port::{Cloud, Undelivered};
+use crate::respond::Response;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long the next leg may take to claim before it is taken as lost.
+const LEG_BEGINS: Duration = Duration::from_secs(10);
+/// How long to wait before the gate is asked again.
+const AGAIN: Duration = Duration::from_secs(3);
+/// How long before the end of an invocation the last response must have been tried.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+impl<C: Cloud> Operation<'_, C> {
+    /// Has the function go on with the same event in another invocation (rule 7).
+    pub(super) async fn hand_over(&self, held: &Held, mut pending: Vec<String>) -> Result<Ended> {
+        let leg = self.continuation.map_or(1, |leg| leg.leg) + 1;
+        if self.window.is_last || leg > LEGS || !self.lambda.can_continue {
+            return Err(Error::TimedOut(pending));
+        }
+        let now = self.cloud.now().mono;
+        let left = |then: Duration| u64::try_from(then.saturating_sub(now).as_millis()).unwrap_or_default();
+        let continuation = Continuation {
+            leg,
+            by: self.claimant.by.clone(),
+            operation: self.claimant.operation.clone(),
+            signed: self.claimant.signed,
+            look_not_before: left(held.look),
+            close_not_before: left(held.settled),
+            kept: held.kept.clone(),
+        };
+        let Err(err) = self.cloud.continue_later(&continuation).await else {
+            tracing::info!(leg, pending = pending.join("; "), "continues in another invocation");
+            return Ok(Ended::Continued(leg));
+        };
+        // Whether it arrived is unknown.
+        let until = self.cloud.now().mono + LEG_BEGINS;
+        while self.cloud.now().mono < until {
+            if let Gate::Superseded { .. } = self.writer().gate().await {
+                return Ok(Ended::Continued(leg));
+            }
+            self.cloud.sleep(AGAIN).await;
+        }
+        pending.push(format!("the function could not invoke itself: {}", chain(&err)));
+        Err(Error::TimedOut(pending))
+    }
+
+    /// Records the end, then responds (rule 6).
+    pub(super) async fn finish(
+        &self,
+        verdict: Verdict,
+        busy: bool,
+        held: &Held,
+    ) -> Result<Ended, Undelivered> {
+        let (response, record, gone) = match verdict {
+            Verdict::Success { inventory, gone } => {
+                let (response, record) = self.success(inventory.as_deref(), &gone, held);
+                (response, record, gone)
+            }
+            Verdict::Failure(err) => (self.failure(&err), Recorded::Nothing, BTreeSet::new()),
+            Verdict::Superseded { .. } | Verdict::Pending(_) => unreachable!("both have been dealt with"),
+        };
+        let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
+        let stays = held.begun.iter().filter(|forge| !gone.contains(*forge));
+        let is_success = matches!(response, Response::Success { .. });
+        let end = End {
+            body: self.body(response),
+            busy,
+            record,
+            forget: is_success && wanted.is_none() && stays.count() == 0,
+            gone,
+        };
+        let until = self.window.end.saturating_sub(LAST_MOMENT);
+        match writer::finish(self.cloud, &self.claimant, &end, until).await {
+            Ok(Finished::Respond(body)) => self.put(body).await,
+            Ok(Finished::Silent) => Ok(Ended::Silent("a newer operation or another delivery has the claim")),
+            Err(err) if err.is_final() || self.window.is_last => self.respond_failure(&err.into()).await,
+            Err(err) => Err(Undelivered::Unreachable(err.to_string())),
+        }
+    }
+
+    fn success(
+        &self,
+        inventory: Option<&Inventory>,
+        gone: &BTreeSet<String>,
+        held: &Held,
+    ) -> (Response, Recorded) {
+        let (Some(inventory), Some(Ok(wanted))) = (inventory, &self.intent.wanted) else {
+            let physical_id = self.intent.physical_id.clone();
+            let recorded = held.recorded.as_ref().is_some_and(|forge| gone.contains(forge));
+            let record = if recorded { Recorded::Gone } else { Recorded::Nothing };
+            return (Response::Success { physical_id, attributes: serde_json::Map::new() }, record);
+        };
+        let cx = self.intent.context(&self.intent.forge);
+        let physical_id = self.intent.forge.to_string();
+        let attributes = attributes(&cx, wanted, inventory);
+        (Response::Success { physical_id: physical_id.clone(), attributes }, Recorded::Forge(physical_id))
+    }
+
+    pub(super) fn failure(&self, error: &Error) -> Response {
+        let (log_stream, request_id) = (&self.deployment.log_stream, &self.lambda.request_id);
+        let reason = Reason { error, log_stream, request_id }.to_string();
+        tracing::error!(reason, physical_id = self.intent.physical_id, "operation failed");
+        Response::Failed { physical_id: self.intent.physical_id.clone(), reason }
+    }
+
+    pub(super) fn body(&self, response: Response) -> String {
+        let physical_id = self.intent.physical_id.clone();
+        let body = response.body(&self.request.envelope).or_else(|excess| {
+            // Cannot happen: the attributes are measured before anything is made.
+            let reason = format!("[InternalFailure] the response is {excess} bytes too long");
+            Response::Failed { physical_id, reason }.body(&self.request.envelope)
+        });
+        body.unwrap_or_default()
+    }
+
+    /// Responds without a record: nothing was written, or the table cannot be.
+    pub(super) async fn respond_failure(&self, err: &Error) -> Result<Ended, Undelivered> {
+        self.put(self.body(self.failure(err))).await
+    }
+
+    pub(super) async fn put(&self, body: String) -> Result<Ended, Undelivered> {
+        match self.cloud.respond(&self.request.envelope.response_url, &body).await {
+            Ok(()) => Ok(Ended::Responded(body)),
+            Err(Undelivered::Refused(code)) => {
+                tracing::error!(code, "CloudFormation refused the response: its URL has expired or is wrong");
+                Ok(Ended::Refused(code))
+            }
+            Err(err) => Err(err),
+        }
+    }
+}
