@@ -13,7 +13,7 @@ use crate::table::Updated;
 use std::time::Duration;
 
 /// How long the table is asked before the response goes out without it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The invocation that died.
 #[derive(Clone, Debug)]
@@ -80,10 +80,9 @@ pub async fn answer<W: Table + Clock + Responder>(
         };
         let finish = claimant.finish_for(holder, &body, world.now().wall);
         match writer::update(world, &finish, until).await {
-            Ok(Updated::Done(_)) => break,
+            Ok(Updated::Done(_)) | Err(_) => break,
             // Something has happened meanwhile; look again.
             Ok(Updated::Refused(_)) => {}
-            Err(_) => break,
         }
     }
     world.respond(url, &body).await.map(|()| Answered::Responded)

@@ -1,25 +1,26 @@
 //! PURE. What to do next, given the plan, what has been tried, and the time: every row of the engine's table.
 
-use crate::error::{Error, Result, ServiceError, chain};
+mod history;
+
+pub use history::History;
+
+use crate::error::{Error, Result};
 use crate::inventory::Inventory;
+use crate::next::history::Attempted;
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
 use crate::registry::{Desired, Existing, Write};
 use crate::resource::{Kind, ResourceId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long IAM may take to show a role to the other services; two minutes have been seen.
 const IAM_LAG: Duration = Duration::from_secs(150);
-/// How long a refusal that AWS takes back is believed.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// How long an accepted change may stay invisible before it is made again.
 const VISIBLE: Duration = Duration::from_secs(10);
 /// How often the same change is made before it is said not to converge.
 const TRIES: u32 = 6;
-/// How long permissions by tag may take to know a resource just made.
-const TAG_LAG: Duration = Duration::from_secs(60);
 /// How often AWS is made to look again at an environment whose references are not young, before it is made anew.
 const REVALIDATIONS: u32 = 2;
 
@@ -37,39 +38,6 @@ pub enum Next<'p> {
         /// What to look at.
         kinds: BTreeSet<Kind>,
     },
-}
-
-/// What one invocation has tried and seen on one forge. Ages of what AWS made come from AWS.
-#[derive(Debug, Default)]
-pub struct History {
-    attempts: BTreeMap<ResourceId, Attempt>,
-    created: BTreeMap<ResourceId, Duration>,
-    repairs: BTreeMap<ResourceId, u32>,
-    /// When each kind was last looked at: the beginning of the look.
-    looked: BTreeMap<Kind, Duration>,
-    /// When each kind was last written to.
-    written: BTreeMap<Kind, Duration>,
-    progress: Duration,
-    looks: u32,
-}
-
-/// The last that was tried on one resource.
-#[derive(Clone, Debug)]
-struct Attempt {
-    action: &'static str,
-    last: Duration,
-    tries: u32,
-    result: Attempted,
-}
-
-#[derive(Clone, Debug)]
-enum Attempted {
-    /// AWS took it.
-    Accepted,
-    /// AWS refused it, as it will until something has passed; since when, and why.
-    Refused { since: Duration, reason: String, looks_everywhere: bool },
-    /// AWS refused it for good.
-    Failed(Error),
 }
 
 /// What the rules depend on.
@@ -100,16 +68,19 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     refuse(plan, situation.inventory)?;
     let now = situation.now.mono;
     if plan.is_done() {
-        let stale: BTreeSet<Kind> = situation
+        let mut stale: BTreeSet<Kind> = situation
             .kinds
             .iter()
             .copied()
             .filter(|kind| !history.is_fresh(*kind, situation.settled))
             .collect();
+        let unseen = history.unseen(situation.inventory);
+        stale.extend(unseen.iter().map(|(kind, _)| *kind));
         if stale.is_empty() {
             return Ok(Next::Finish);
         }
-        return Ok(Next::Look { after: situation.settled.saturating_sub(now), kinds: stale });
+        let until = unseen.iter().map(|(_, until)| *until).fold(situation.settled, Duration::max);
+        return Ok(Next::Look { after: until.saturating_sub(now), kinds: stale });
     }
     let mut chosen = Vec::new();
     let mut held: Option<Duration> = None;
@@ -180,20 +151,19 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     else {
         return Ok(Judged::Take);
     };
-    match &attempt.result {
-        Attempted::Failed(_) => Ok(Judged::Skip),
-        Attempted::Accepted if now < attempt.last + VISIBLE => Ok(Judged::Skip),
-        // Repairs and deletions are bounded by time: Batch accepts them and fails later.
-        Attempted::Accepted
-            if attempt.tries >= TRIES && matches!(step.action, Action::Create | Action::Update(_)) =>
-        {
-            Err(Error::NotConverging(step.id.to_string()))
-        }
-        Attempted::Accepted => Ok(Judged::Take),
+    let is_accepted = matches!(attempt.result, Attempted::Accepted);
+    let again = match attempt.result {
+        Attempted::Failed(_) => false,
+        Attempted::Accepted => now >= attempt.last + VISIBLE,
         // One look lies between two tries.
-        Attempted::Refused { .. } if history.has_looked(step.id.kind, attempt.last) => Ok(Judged::Take),
-        Attempted::Refused { .. } => Ok(Judged::Skip),
+        Attempted::Refused { .. } => history.has_looked(step.id.kind, attempt.last),
+    };
+    // Repairs and deletions are bounded by time: Batch accepts them and fails later.
+    let is_bounded = matches!(step.action, Action::Create | Action::Update(_));
+    if again && is_accepted && is_bounded && attempt.tries >= TRIES {
+        return Err(Error::NotConverging(step.id.to_string()));
     }
+    Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
 /// What to look at on the next tick: only what is pending, unless a refusal has its cause outside of what is known,
@@ -288,152 +258,6 @@ fn foreign_referrer<'a>(id: &'a ResourceId, situation: &Situation<'a>) -> Option
         situation.inventory.referrers(id).find(|referrer| !situation.owner.owns(&referrer.tags));
     let outside = situation.inventory.foreign_referrer(id);
     outside.or(named_like_ours.map(|referrer| referrer.id.name.as_str()))
-}
-
-impl History {
-    /// Whether a kind was looked at since it was last written to, and since looks count.
-    fn is_fresh(&self, kind: Kind, settled: Duration) -> bool {
-        let written = self.written.get(&kind).copied();
-        self.has_looked(kind, settled) && written.is_none_or(|written| self.has_looked(kind, written))
-    }
-
-    fn has_looked(&self, kind: Kind, since: Duration) -> bool {
-        self.looked.get(&kind).is_some_and(|looked| *looked >= since)
-    }
-
-    /// Whether it has been tried to mend a resource.
-    pub fn has_repaired(&self, id: &ResourceId) -> bool {
-        self.repairs.contains_key(id)
-    }
-
-    /// Notes a look that began at `begun`.
-    pub fn note_look(&mut self, kinds: &BTreeSet<Kind>, begun: Duration) {
-        self.looks += 1;
-        self.looked.extend(kinds.iter().map(|kind| (*kind, begun)));
-    }
-
-    /// Forgets the refusals of resources that no longer need a step, so that a later one gets its full time.
-    pub fn forget_settled(&mut self, plan: &Plan) {
-        self.attempts.retain(|id, attempt| {
-            !matches!(attempt.result, Attempted::Refused { .. })
-                || plan.steps.iter().any(|step| step.id == *id)
-        });
-    }
-
-    /// Notes what came of a step. Returns the error if it ends what is being made.
-    pub fn note_step(&mut self, step: &Step, result: Result<()>, situation: &Situation<'_>) -> Option<Error> {
-        let now = situation.now.mono;
-        let action = step.action.as_str();
-        self.written.insert(step.id.kind, now);
-        let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action).cloned();
-        let tries = before.as_ref().map_or(0, |attempt| attempt.tries);
-        let err = match result {
-            Ok(()) => {
-                self.progress = now;
-                self.note_success(step, situation);
-                let result = Attempted::Accepted;
-                self.attempts
-                    .insert(step.id.clone(), Attempt { action, last: now, tries: tries + 1, result });
-                return None;
-            }
-            Err(err) => err,
-        };
-        let since = match before.map(|attempt| attempt.result) {
-            Some(Attempted::Refused { since, .. }) => since,
-            _ => now,
-        };
-        let result = match self.transient(&err, &step.id, now.saturating_sub(since), now) {
-            Some((reason, looks_everywhere)) => Attempted::Refused { since, reason, looks_everywhere },
-            None => Attempted::Failed(err.clone()),
-        };
-        let ends = matches!(result, Attempted::Failed(_))
-            && !matches!(step.action, Action::Disable | Action::Delete);
-        self.attempts.insert(step.id.clone(), Attempt { action, last: now, tries, result });
-        ends.then_some(err)
-    }
-
-    fn note_success(&mut self, step: &Step, situation: &Situation<'_>) {
-        let now = situation.now.mono;
-        match &step.action {
-            Action::Create => drop(self.created.insert(step.id.clone(), now)),
-            Action::Repair(_) => {
-                let young = situation
-                    .inventory
-                    .get(&step.id)
-                    .is_some_and(|existing| is_young(existing, situation.inventory, &situation.now));
-                *self.repairs.entry(step.id.clone()).or_default() += u32::from(!young);
-            }
-            _ => {}
-        }
-    }
-
-    /// Why a refusal will pass, if it will, and whether its cause may be outside of what is known.
-    fn transient(
-        &self,
-        err: &Error,
-        id: &ResourceId,
-        refused_for: Duration,
-        now: Duration,
-    ) -> Option<(String, bool)> {
-        let source: &ServiceError = err.service()?;
-        if source.is_denied() {
-            let fresh = self.created.get(id).is_some_and(|created| now < *created + TAG_LAG);
-            return fresh.then(|| ("permissions by tag do not know it yet".to_owned(), false));
-        }
-        let reason = source.transient()?;
-        // How long an account stays throttled is not for us to judge.
-        let believed = source.is_throttled() || refused_for < PATIENCE;
-        believed.then(|| (format!("{reason}: {}", source.message), source.has_unseen_cause()))
-    }
-
-    fn failure(&self, id: &ResourceId, action: &str) -> Option<&Error> {
-        match self.attempts.get(id).filter(|attempt| attempt.action == action).map(|attempt| &attempt.result)
-        {
-            Some(Attempted::Failed(err)) => Some(err),
-            _ => None,
-        }
-    }
-
-    fn failures(&self) -> impl Iterator<Item = &Error> {
-        self.attempts.values().filter_map(|attempt| match &attempt.result {
-            Attempted::Failed(err) => Some(err),
-            _ => None,
-        })
-    }
-
-    fn stuck(&self, plan: &Plan) -> Error {
-        let failed: Vec<Error> = self.failures().cloned().collect();
-        if failed.is_empty() { Error::NotConverging(plan.pending().join("; ")) } else { Error::all(failed) }
-    }
-
-    /// What is pending, with AWS's last status or refusal of each.
-    pub fn pending(&self, plan: &Plan) -> Vec<String> {
-        let refused = self.attempts.iter().filter_map(|(id, attempt)| match &attempt.result {
-            Attempted::Refused { reason, .. } => Some(format!("{id}: {reason}")),
-            _ => None,
-        });
-        plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
-    }
-
-    /// How long to wait before the next look.
-    ///
-    /// Two seconds at first, five after a while, longer for what takes minutes; and in proportion to how many
-    /// environments and queues of the account are in transition, because all share 50 calls a second with Nextflow.
-    /// The jitter comes from the forge's ID.
-    fn pause(&self, situation: &Situation<'_>) -> Duration {
-        let waited = situation.now.mono.saturating_sub(self.progress).as_secs_f64();
-        let base = match waited {
-            ..30.0 => 2.0,
-            ..120.0 => 5.0,
-            _ => 12.0,
-        };
-        #[allow(clippy::cast_precision_loss)] // at most a hundred
-        let crowd = situation.inventory.in_transition() as f64 * 0.15;
-        let seed =
-            situation.seed.bytes().fold(self.looks, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
-        let jitter = 0.9 + 0.2 * f64::from(seed % 1000) / 1000.0;
-        Duration::from_secs_f64(f64::max(base, crowd) * jitter)
-    }
 }
 
 #[cfg(test)]

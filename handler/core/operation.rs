@@ -28,9 +28,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// How long before the end of an invocation the work is handed to the next.
-const HANDOVER: Duration = Duration::from_secs(60);
+const HANDOVER: Duration = Duration::from_mins(1);
 /// How long an invocation is taken to last where its deadline is unknown.
-const UNKNOWN_DEADLINE: Duration = Duration::from_secs(900);
+const UNKNOWN_DEADLINE: Duration = Duration::from_mins(15);
 /// What Lambda tells of one invocation.
 #[derive(Clone, Debug)]
 pub struct Lambda {
@@ -71,8 +71,8 @@ impl Window {
     pub fn of(now: &Now, time_left: Option<Duration>, signed: Timestamp, timeout: Duration) -> Self {
         let left = time_left.unwrap_or(UNKNOWN_DEADLINE);
         // A short invocation still works for half of its time.
-        let leg_end = now.mono + left - HANDOVER.min(left / 2);
-        let budget = timeout - (timeout / 10).min(Duration::from_secs(120));
+        let leg_end = now.mono + left.saturating_sub(HANDOVER.min(left / 2));
+        let budget = timeout.saturating_sub((timeout / 10).min(Duration::from_mins(2)));
         let budget_end = now.mono + budget.saturating_sub(now.since(signed));
         Self { until: leg_end.min(budget_end), end: now.mono + left, is_last: budget_end <= leg_end }
     }
@@ -328,12 +328,8 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_with_its_text() {
         #[allow(clippy::panic)] // that is what is tested
-        let work = async {
-            if true {
-                panic!("the {} is broken", "thing")
-            }
-        };
-        let err = guarded(work).now_or_never().unwrap().unwrap_err();
+        let work = async { panic!("the thing is broken") };
+        let err = guarded::<()>(work).now_or_never().unwrap().unwrap_err();
         assert_eq!(
             (err.code(), err.to_string().as_str()),
             ("InternalFailure", "a bug in this function: the thing is broken")

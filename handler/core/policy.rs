@@ -66,6 +66,7 @@ fn filled(value: Value, values: &Values) -> Value {
 
 fn expanded(item: Value, values: &Values) -> Vec<Value> {
     if let Value::String(text) = &item
+        && text.contains("${")
         && let Some((name, all)) = values.many.iter().find(|(name, _)| text.contains(&placeholder(name)))
     {
         let replaced = all.iter().map(|value| text.replace(&placeholder(name), value));
@@ -75,6 +76,10 @@ fn expanded(item: Value, values: &Values) -> Vec<Value> {
 }
 
 fn single(text: &str, values: &Values) -> String {
+    // Most texts hold nothing to fill in, and this is asked at every look.
+    if !text.contains("${") {
+        return text.to_owned();
+    }
     values.single.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&placeholder(name), value))
 }
 

@@ -52,6 +52,13 @@ impl Now {
     }
 }
 
+impl Now {
+    /// How long ago a date was, in real time, as people count it.
+    pub fn since_date(&self, date: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.wall.0.saturating_sub(date.0)).unwrap_or_default())
+    }
+}
+
 /// The clocks of the host.
 #[expect(async_fn_in_trait, reason = "the runtime is single-threaded, so no future has to be Send")]
 pub trait Clock {

@@ -14,6 +14,7 @@ use crate::plan::{Action, Plan, Step, plan};
 use crate::port::Cloud;
 use crate::registry::{Desired, Existing};
 use crate::resource::{Kind, ResourceId};
+use crate::table::TableError;
 use futures_util::future::{join, join_all, try_join_all};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 /// How long to wait before something that cannot be read is read again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long a service that fails is asked again: the SDK gives up after a minute, and a stack would be rolled back.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The forge that is reconciled.
 #[derive(Debug)]
@@ -75,21 +76,15 @@ pub async fn reconcile<C: Cloud>(
     desired_state: DesiredState<'_>,
 ) -> Result<Outcome> {
     let mut inventory = Inventory::default();
-    let mut history = History::default();
+    let mut history = History::with_read_lag(writer.timing.read_lag);
     let mut deleted = BTreeSet::new();
     let mut kinds: BTreeSet<Kind> = target.kinds.iter().copied().collect();
     loop {
         let begun = writer.cloud.now().mono;
-        let (gate, looked) = join(writer.gate(), look(writer.cloud, target, &kinds, &mut inventory)).await;
-        let permit = match gate {
-            Gate::Superseded { lost_tie } => return Ok(Outcome::Superseded { lost_tie }),
-            Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
-            Gate::Unreachable(err) => Err(err),
-            Gate::Open(permit) => Ok(permit),
+        let permit = match observe(writer, target, &kinds, &mut inventory).await? {
+            Ok(permit) => permit,
+            Err(ended) => return Ok(ended),
         };
-        if let Some(pending) = looked? {
-            return Ok(Outcome::Pending(pending));
-        }
         history.note_look(&kinds, begun);
 
         let desired = desired_state(&inventory)?;
@@ -139,6 +134,26 @@ pub async fn reconcile<C: Cloud>(
     }
 }
 
+/// Asks the gate and looks at some kinds, side by side: a permit, unless the table cannot be read; or how it ends.
+async fn observe<C: Cloud>(
+    writer: &Writer<'_, C>,
+    target: &Target<'_>,
+    kinds: &BTreeSet<Kind>,
+    inventory: &mut Inventory,
+) -> Result<Result<Result<Permit, TableError>, Outcome>> {
+    let (gate, looked) = join(writer.gate(), look(writer.cloud, target, kinds, inventory)).await;
+    let permit = match gate {
+        Gate::Superseded { lost_tie } => return Ok(Err(Outcome::Superseded { lost_tie })),
+        Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
+        Gate::Unreachable(err) => Err(err),
+        Gate::Open(permit) => Ok(permit),
+    };
+    Ok(match looked? {
+        Some(pending) => Err(Outcome::Pending(pending)),
+        None => Ok(permit),
+    })
+}
+
 fn pending(plan: &Plan, history: &History) -> Vec<String> {
     let pending = history.pending(plan);
     if pending.is_empty() { vec!["what was changed before to become visible".to_owned()] } else { pending }
@@ -159,7 +174,9 @@ async fn look<C: Cloud>(
         });
         let err = match try_join_all(looks).await {
             Ok(listings) => {
-                listings.into_iter().for_each(|(kind, listing)| inventory.replace(kind, listing));
+                for (kind, listing) in listings {
+                    inventory.replace(kind, listing);
+                }
                 return Ok(None);
             }
             Err(err) => err,
@@ -195,6 +212,7 @@ async fn act<'p, C: Cloud>(
     let after = Situation { now: writer.cloud.now(), ..*situation };
     for (step, result) in steps.iter().zip(results) {
         // A step that a permit's end has cut short goes on after the next look.
+        history.note_sent(step, after.now.mono);
         let Some(result) = result else { continue };
         if result.is_ok() {
             accepted.push(*step);

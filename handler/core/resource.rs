@@ -28,6 +28,7 @@ for_each_kind!(kind_enum);
 
 /// What the engine must know of a kind and no single resource shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that the engine asks of a kind")]
 pub struct Traits {
     /// The kind in the words of a person.
     pub noun: &'static str,

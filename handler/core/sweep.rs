@@ -211,7 +211,7 @@ impl Rules<'_> {
             return Some(format!("job queue {queue}, which this forge does not own, refers to it"));
         }
         let Some(since) = parse_rfc3339(since) else { return text("its tag does not tell since when") };
-        let young = self.now.since(since) < self.least_age;
+        let young = self.now.since_date(since) < self.least_age;
         if young { text("it has not retired for long enough") } else { None }
     }
 

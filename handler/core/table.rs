@@ -1,7 +1,7 @@
-//! One item of a DynamoDB table, and conditional updates of it, as data.
+//! One item of a `DynamoDB` table, and conditional updates of it, as data.
 //!
 //! The rules of the claim are written in these terms, so that the simulation evaluates the very conditions that the
-//! adapter renders for DynamoDB.
+//! adapter renders for `DynamoDB`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +100,7 @@ impl TableError {
 /// The key attribute of every item.
 pub const KEY: &str = "id";
 
-fn at<'a>(item: Option<&'a Attributes>, path: Path) -> Option<&'a Value> {
+fn at(item: Option<&Attributes>, path: Path) -> Option<&Value> {
     let (first, rest) = path.split_first()?;
     let value = item?.get(*first)?;
     match (rest, value) {
@@ -111,7 +111,7 @@ fn at<'a>(item: Option<&'a Attributes>, path: Path) -> Option<&'a Value> {
 }
 
 impl Condition {
-    /// Whether it holds of an item, as DynamoDB evaluates it.
+    /// Whether it holds of an item, as `DynamoDB` evaluates it.
     pub fn holds(&self, item: Option<&Attributes>) -> bool {
         match self {
             Self::Missing(path) => at(item, path).is_none(),
@@ -129,7 +129,7 @@ impl Condition {
 }
 
 impl Update {
-    /// Carries it out on an item in memory, as DynamoDB would.
+    /// Carries it out on an item in memory, as `DynamoDB` would.
     pub fn apply(&self, item: &mut Option<Attributes>) -> Updated {
         if !self.condition.holds(item.as_ref()) {
             return Updated::Refused(item.clone());

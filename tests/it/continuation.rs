@@ -21,7 +21,7 @@ async fn slow(ce_create: u32, timeout: Duration) -> World {
 
 #[tokio::test]
 async fn five_legs_are_the_most() {
-    let world = slow(1_000_000, Duration::from_secs(6)).await;
+    let world = slow(1_000_000, Duration::from_secs(10)).await;
     let stack = world.stack(minimal());
     let ended = stack.create().await;
     assert!(ended.outcomes.iter().all(Outcome::is_returned), "{:?}", ended.outcomes);
@@ -35,17 +35,17 @@ async fn five_legs_are_the_most() {
 async fn a_service_timeout_is_kept() {
     let world = slow(1_000_000, Duration::from_mins(2)).await;
     let stack =
-        world.stack(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 64, "ServiceTimeout": 200 }));
+        world.stack(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 64, "ServiceTimeout": 600 }));
     let begun = world.calls().await.0.last().map_or(0.0, |call| call.at);
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.contains("time ran out") && reason.contains("CREATING"), "{reason}");
     let ended = world.calls().await.0.last().expect("calls").at;
-    assert!(ended - begun < 600.0, "it has gone on for {} s", ended - begun);
+    assert!(ended - begun < 1200.0, "it has gone on for {} s", ended - begun);
 }
 
 #[tokio::test]
 async fn a_self_invocation_that_fails_is_answered() {
-    let world = slow(1_000_000, Duration::from_secs(6)).await;
+    let world = slow(1_000_000, Duration::from_secs(10)).await;
     world.cloud.put_faults(&[Fault::deny().on("lambda:Invoke").always()]).await;
     let stack = world.stack(minimal());
     let reason = stack.create().await.expect_failure().reason;
@@ -56,11 +56,13 @@ async fn a_self_invocation_that_fails_is_answered() {
 
 #[tokio::test]
 async fn a_self_invocation_whose_answer_is_lost_makes_two_legs_that_agree() {
-    let world = slow(250, Duration::from_secs(6)).await;
+    let world = slow(250, Duration::from_secs(10)).await;
     world.cloud.put_faults(&[Fault::lose().on("lambda:Invoke")]).await;
     let stack = world.stack(minimal());
     let create = stack.start_create().await;
     let request = create.request.clone();
+    // The leg is delivered twice, and the second one sends the recorded response again.
+    request.delivered();
     create.ended().await.expect_success();
     let answers = request.answers();
     assert!(answers.iter().all(|answer| answer.agrees_with(&answers[0])), "{answers:?}");
@@ -83,7 +85,7 @@ async fn a_deadline_in_the_past_is_unknown() {
 #[tokio::test]
 async fn a_delete_goes_on_in_another_invocation_too() {
     let world =
-        World::with(Setting { timeout: Duration::from_secs(6), scale: 0.03, ..Setting::default() }).await;
+        World::with(Setting { timeout: Duration::from_secs(10), scale: 0.03, ..Setting::default() }).await;
     world.cloud.configure(json!({ "durations": { "ce_delete": 250 } })).await;
     let stack = world.stack(minimal());
     stack.create().await.expect_success();
@@ -96,7 +98,7 @@ async fn a_delete_goes_on_in_another_invocation_too() {
 #[tokio::test]
 async fn an_account_that_stays_throttled_is_waited_for() {
     let world =
-        World::with(Setting { timeout: Duration::from_secs(6), scale: 0.03, ..Setting::default() }).await;
+        World::with(Setting { timeout: Duration::from_secs(10), scale: 0.03, ..Setting::default() }).await;
     world.cloud.put_faults(&[Fault::throttle().on("batch:CreateComputeEnvironment").times(40)]).await;
     let stack = world.stack(minimal());
     stack.create().await.expect_success();

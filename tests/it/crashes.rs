@@ -1,70 +1,44 @@
-//! The process dies: before and after every single call of Create, Update and Delete. Lambda tries again, and the
-//! forge is as if nothing had happened; after its Delete nothing is left.
+//! The process dies after a write of Create, Update and Delete: one of each sort, because the simulation kills at every
+//! call. Lambda tries again, and the forge is as if nothing had happened; after its Delete nothing is left.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::faults::Fault;
-use crate::matrix::{Figures, Phase, Trial, run, soak};
+use crate::matrix::{Figures, Phase, Trial, ordinary, run, soak};
 
-/// How many calls each phase makes at most when nothing goes wrong: all, and those that change something.
-async fn calls_of_a_life(figures: &Mutex<Figures>) -> (u32, u32) {
-    let trial = Trial::begin("an ordinary life".to_owned(), figures).await;
-    let mut most = (0, 0);
-    for phase in Phase::ALL {
-        let before = trial.world.now().await;
-        trial.play(phase).await.expect_success();
-        let calls = trial.world.calls().await.since(before);
-        println!("{phase:?}: {} calls, of which {} change something", calls.len(), calls.mutating().len());
-        let count = |calls: usize| u32::try_from(calls).expect("hundreds");
-        most = (most.0.max(count(calls.len())), most.1.max(count(calls.mutating().len())));
-    }
-    trial.end().await;
-    most
-}
-
-/// One life with a kill at the nth call of each phase.
-async fn killed_at(nth: u32, after: bool, changes: bool, figures: &Mutex<Figures>) -> bool {
-    let what = format!(
-        "killed {} call {nth}{}",
-        if after { "after" } else { "before" },
-        if changes { " that changes" } else { "" }
-    );
+/// One life with a kill after a write of each phase.
+async fn killed_after(what: String, writes: [Option<Fault>; 3], figures: &Mutex<Figures>) {
     let trial = Trial::begin(what, figures).await;
-    let mut struck = false;
-    for phase in Phase::ALL {
-        struck |= trial
-            .play_killed(phase, |pid| {
-                let kill = if after { Fault::kill_after(pid) } else { Fault::kill_before(pid) };
-                (if changes { kill.on_changes() } else { kill }).nth(nth)
-            })
-            .await;
+    for (phase, kill) in Phase::ALL.into_iter().zip(writes) {
+        match kill {
+            Some(kill) => trial.play_killed(phase, |pid| kill.clone().with_pid(pid)).await,
+            None => trial.play_under(phase, &[]).await,
+        };
     }
     trial.end().await;
-    struck
 }
 
 #[tokio::test]
-async fn a_kill_at_any_call_leaves_no_trace() {
+async fn a_kill_after_any_sort_of_write_leaves_no_trace() {
     let figures = Mutex::new(Figures::default());
-    let (calls, changes) = calls_of_a_life(&figures).await;
-    // To die after a call that changes nothing is to die before the next.
-    let before = (1..=calls).map(|nth| (nth, false, false));
-    let after = if soak() {
-        (1..=calls).map(|nth| (nth, true, false)).collect::<Vec<_>>()
-    } else {
-        (1..=changes).map(|nth| (nth, true, true)).collect()
-    };
-    run(before.chain(after).map(|(nth, after, changes)| {
-        let figures = &figures;
-        async move {
-            killed_at(nth, after, changes, figures).await;
-        }
+    let life = ordinary(&figures).await;
+    let sorts: Vec<Vec<String>> = life.writes.iter().map(|writes| writes.iter().cloned().collect()).collect();
+    let most = sorts.iter().map(Vec::len).max().unwrap_or_default();
+    run((0..most).map(|place| {
+        let kills = [0, 1, 2].map(|phase: usize| sorts[phase].get(place));
+        let what = format!("killed after {kills:?}");
+        let kills = kills.map(|write| write.map(|write| Fault::kill_after(0).on(write)));
+        killed_after(what, kills, &figures)
     }))
     .await;
-    // A life that waits longer makes more calls.
-    let mut nth = calls + 1;
-    while killed_at(nth, false, false, &figures).await {
-        nth += 1;
+    if soak() {
+        let nths: BTreeSet<u32> = (1..=life.calls).collect();
+        run(nths.into_iter().map(|nth| {
+            let kill = || Some(Fault::kill_before(0).nth(nth));
+            killed_after(format!("killed before call {nth}"), [kill(), kill(), kill()], &figures)
+        }))
+        .await;
     }
-    figures.into_inner().unwrap().conclude("kills at each call of Create, Update and Delete");
+    figures.into_inner().unwrap().conclude("kills after each sort of write of Create, Update and Delete");
 }

@@ -70,6 +70,12 @@ impl Fault {
         Self { r#do: what, nth: 1, times: Some(1), ..Self::default() }
     }
 
+    /// The same for another process.
+    pub(crate) fn with_pid(mut self, pid: u32) -> Self {
+        self.pid = Some(pid);
+        self
+    }
+
     /// Only calls of this operation, as `batch:CreateJobQueue`.
     pub(crate) fn on(mut self, operation: &str) -> Self {
         let (service, operation) = operation.split_once(':').expect("service:Operation");

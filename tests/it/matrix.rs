@@ -1,7 +1,7 @@
 //! What the matrices of crashes and faults have in common: trials side by side, each in an account of its own with
 //! neighbours in it, and the figures that come of them.
 
-use std::{future::Future, sync::Mutex};
+use std::{collections::BTreeSet, future::Future, sync::Mutex};
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -57,6 +57,34 @@ impl Figures {
         assert!(wrong.is_empty(), "{} of the trials went wrong, among them: {}", wrong.len(), wrong[0]);
         assert!(struck > 0, "nothing has been tried");
     }
+}
+
+/// What an ordinary life calls, by phase.
+#[derive(Debug, Default)]
+pub(crate) struct Ordinary {
+    /// How many calls a phase makes at most.
+    pub(crate) calls: u32,
+    /// The operations of each phase.
+    pub(crate) operations: [BTreeSet<String>; 3],
+    /// Those of them that write.
+    pub(crate) writes: [BTreeSet<String>; 3],
+}
+
+/// Plays an ordinary life.
+pub(crate) async fn ordinary(figures: &Mutex<Figures>) -> Ordinary {
+    let trial = Trial::begin("an ordinary life".to_owned(), figures).await;
+    let mut ordinary = Ordinary::default();
+    for phase in Phase::ALL {
+        let before = trial.world.now().await;
+        trial.play(phase).await.expect_success();
+        let calls = trial.world.calls().await.since(before);
+        println!("{phase:?}: {} calls, of which {} change something", calls.len(), calls.mutating().len());
+        ordinary.calls = ordinary.calls.max(u32::try_from(calls.len()).expect("hundreds"));
+        ordinary.operations[phase as usize] = calls.by_operation().into_keys().collect();
+        ordinary.writes[phase as usize] = calls.mutating().by_operation().into_keys().collect();
+    }
+    trial.end().await;
+    ordinary
 }
 
 /// Runs trials side by side.

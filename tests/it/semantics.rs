@@ -177,6 +177,7 @@ async fn a_name_that_is_still_being_deleted_is_waited_for() {
     let mut event = stack.create_event();
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!(stack.physical_id());
+    stack.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
     let process = world.lambda.warm().await;
     let kill = Fault::kill_after(process.pid).of(&process.app).on("batch:DeleteComputeEnvironment").nth(2);
     world.cloud.put_faults(&[kill]).await;

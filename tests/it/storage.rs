@@ -198,11 +198,13 @@ async fn the_rule_that_a_security_group_lacks_is_named() {
         properties["SecurityGroups"] = group.clone();
         let reason = world.stack(properties).create().await.expect_failure().reason;
         for rule in &missing {
-            let expected =
-                format!("SecurityGroups: {} lets no {rule} in from itself", group.as_str().unwrap());
+            let expected = format!(
+                "SecurityGroups: {} does not allow inbound {rule} from itself",
+                group.as_str().unwrap()
+            );
             assert!(reason.contains(&expected), "no {expected:?} in {reason:?}");
         }
-        assert_eq!(reason.matches("lets no").count(), missing.len(), "{reason}");
+        assert_eq!(reason.matches("does not allow inbound").count(), missing.len(), "{reason}");
     }
     world.assert_no_change_since(0).await;
 }
@@ -229,7 +231,7 @@ async fn the_groups_of_an_existing_efs_have_to_let_the_instances_in() {
     let bare = made["efs"]["id"].as_str().unwrap().to_owned();
     let missing = "fs-0123456789abcdef0".to_owned();
     for (id, expected) in [
-        (&id, format!("SecurityGroups: {shut} lets no TCP port 2049 in from {instances}")),
+        (&id, format!("SecurityGroups: {shut} does not allow inbound TCP port 2049 from {instances}")),
         (&bare, format!("EfsId: given {bare}, which has no mount target in vpc-")),
         (&missing, format!("EfsId: given {missing}, which does not exist")),
     ] {
@@ -258,7 +260,7 @@ async fn other_groups_have_to_reach_a_file_system_that_has_been_made() {
     let of = |groups: &[&String]| with(json!({"EfsCreate": true, "SecurityGroups": groups}));
     let stack = world.stack(of(&[&old]));
     stack.create().await.expect_success();
-    let says = format!("SecurityGroups: {old} lets no TCP port 2049 in from {new}");
+    let says = format!("SecurityGroups: {old} does not allow inbound TCP port 2049 from {new}");
     refused(&world, &stack, of(&[&new]), &[&says]).await;
     stack.update(of(&[&old, &new])).await.expect_success();
     stack.delete().await.expect_success();

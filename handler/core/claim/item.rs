@@ -4,7 +4,7 @@ use crate::port::Timestamp;
 use crate::table::{Attributes, Value};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The key of the item of a resource of a stack.
 pub fn resource_key(stack_id: &str, logical_id: &str) -> String {
@@ -14,11 +14,14 @@ pub fn resource_key(stack_id: &str, logical_id: &str) -> String {
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 /// The place of an operation in the order of a resource's operations: the second of its signing, its rank, itself.
-/// Compares as DynamoDB compares its text.
+/// Compares as `DynamoDB` compares its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order(String);
 

@@ -22,8 +22,8 @@ fn claim(item: &mut Option<Attributes>, by: &Claimant, seen: Option<&Item>) -> b
     matches!(update.apply(item), Updated::Done(_))
 }
 
-fn seen(item: &Option<Attributes>) -> Option<Item> {
-    item.as_ref().map(Item::read)
+fn seen(item: Option<&Attributes>) -> Option<Item> {
+    item.map(Item::read)
 }
 
 fn finish(item: &mut Option<Attributes>, by: &Claimant, body: &str) -> bool {
@@ -36,12 +36,12 @@ fn a_newer_operation_takes_the_name_and_an_older_one_does_not() {
     let mut item = None;
     let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 20, "d", "2/1"));
     assert!(claim(&mut item, &delete, None));
-    let now = seen(&item);
+    let now = seen(item.as_ref());
     assert_eq!(create.standing(now.as_ref()), Standing::Superseded);
     assert!(!claim(&mut item, &create, now.as_ref()));
     assert!(finish(&mut item, &delete, "gone"));
-    assert_eq!(delete.standing(seen(&item).as_ref()), Standing::Answered("gone".into()));
-    assert_eq!(create.standing(seen(&item).as_ref()), Standing::Superseded);
+    assert_eq!(delete.standing(seen(item.as_ref()).as_ref()), Standing::Answered("gone".into()));
+    assert_eq!(create.standing(seen(item.as_ref()).as_ref()), Standing::Superseded);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_late_first_try_of_a_claim_names_nobody_who_has_left() {
     let mut item = None;
     let (first, second) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Create, 10, "c", "1/2"));
     assert!(claim(&mut item, &first, None));
-    let now = seen(&item);
+    let now = seen(item.as_ref());
     assert!(claim(&mut item, &second, now.as_ref()), "another delivery of the operation");
     assert!(!claim(&mut item, &first, now.as_ref()), "what it compares is not there any more");
     // A retry after a lost answer wins again.
@@ -63,9 +63,9 @@ fn operations_signed_in_one_second_go_by_rank_and_the_loser_is_told() {
     let mut item = None;
     let (update, delete) = (claimant(Verb::Update, 10, "u", "1/1"), claimant(Verb::Delete, 10, "d", "2/1"));
     assert!(claim(&mut item, &update, None));
-    let now = seen(&item);
+    let now = seen(item.as_ref());
     assert!(claim(&mut item, &delete, now.as_ref()));
-    assert_eq!(update.standing(seen(&item).as_ref()), Standing::LostTie);
+    assert_eq!(update.standing(seen(item.as_ref()).as_ref()), Standing::LostTie);
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn an_update_to_what_another_operation_has_established_is_a_rollback() {
     assert!(claim(&mut item, &create, None) && finish(&mut item, &create, "made"));
     let mut back = claimant(Verb::Update, 30, "r", "3/1");
     back.digest.clone_from(&create.digest);
-    assert!(back.is_rollback(seen(&item).as_ref()));
-    assert!(!claimant(Verb::Update, 30, "u", "2/1").is_rollback(seen(&item).as_ref()));
-    assert_eq!(back.order(seen(&item).as_ref()).rank(), Some(2));
+    assert!(back.is_rollback(seen(item.as_ref()).as_ref()));
+    assert!(!claimant(Verb::Update, 30, "u", "2/1").is_rollback(seen(item.as_ref()).as_ref()));
+    assert_eq!(back.order(seen(item.as_ref()).as_ref()).rank(), Some(2));
 }
 
 #[test]
@@ -89,16 +89,16 @@ fn who_takes_the_name_from_one_that_may_write_waits() {
     let quiet = Waits { look: Timing::AWS.quiet(), close: Timing::AWS.visible() };
     assert_eq!(of(None, None), quiet, "the table has been lost");
     assert!(claim(&mut item, &create, None));
-    let busy = seen(&item);
+    let busy = seen(item.as_ref());
     assert_eq!(of(busy.as_ref(), None), quiet);
     let left = Waits { look: Duration::from_secs(1), close: Duration::from_secs(2) };
     assert_eq!(of(busy.as_ref(), Some(("1/1", left))), left, "the leg before has ended its calls");
     assert_eq!(of(busy.as_ref(), Some(("1/0", left))), quiet);
     assert!(finish(&mut item, &create, "made"));
-    let waits = of(seen(&item).as_ref(), None);
+    let waits = of(seen(item.as_ref()).as_ref(), None);
     assert_eq!(waits, Waits { look: Duration::ZERO, close: Duration::ZERO }, "30 s ago: {waits:?}");
     let soon = Now { wall: Timestamp::from_secs(80), ..now };
-    let waits = super::waits(&delete, seen(&item).as_ref(), None, &Timing::AWS, &soon);
+    let waits = super::waits(&delete, seen(item.as_ref()).as_ref(), None, &Timing::AWS, &soon);
     assert_eq!(waits.close, Duration::from_secs(20));
 }
 
@@ -128,9 +128,9 @@ fn a_sweep_takes_the_name_from_nobody_at_work_and_leaves_the_rest() {
     assert!(!sweep(&mut item, 20));
     assert!(finish(&mut item, &create, "made"));
     assert!(sweep(&mut item, 100));
-    assert_eq!(create.standing(seen(&item).as_ref()), Standing::Answered("made".into()));
+    assert_eq!(create.standing(seen(item.as_ref()).as_ref()), Standing::Answered("made".into()));
     let delete = claimant(Verb::Delete, 200, "d", "2/1");
-    let now = seen(&item);
+    let now = seen(item.as_ref());
     assert!(claim(&mut item, &delete, now.as_ref()));
     let released = release_after_sweep("resource#1", "sweep/1", Timestamp::from_secs(210)).apply(&mut item);
     assert!(matches!(released, Updated::Refused(_)));

@@ -29,7 +29,7 @@ pub enum Gate {
 #[derive(Debug)]
 pub enum Claimed {
     /// This invocation is named; the item as it was before.
-    Won(Option<Item>),
+    Won(Option<Box<Item>>),
     /// The item has changed since it was seen.
     Refused,
 }
@@ -112,7 +112,7 @@ pub async fn claim<W: Table + Clock>(
 ) -> Result<Claimed, TableError> {
     let claim = claimant.claim(seen, wanted, world.now().wall);
     Ok(match update(world, &claim, until).await? {
-        Updated::Done(old) => Claimed::Won(old.as_ref().map(Item::read)),
+        Updated::Done(old) => Claimed::Won(old.as_ref().map(Item::read).map(Box::new)),
         Updated::Refused(_) => Claimed::Refused,
     })
 }

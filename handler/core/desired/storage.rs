@@ -120,12 +120,10 @@ fn made<'a, R: Registered>(forge: &Forge<'a>) -> Option<&'a R::Observed> {
 /// DNS name and mount name of the Lustre file system.
 pub(super) fn lustre(forge: &Forge<'_>, network: &LazyNetwork<'_>) -> (String, String) {
     let found = forge.inventory.find::<Fsx>(&forge.cx.names.file_system());
-    match found.filter(|_| forge.properties.fsx_size.is_some()) {
-        Some((_, observed)) => (observed.dns_name.clone(), observed.mount_name.clone()),
-        None => {
-            let network = network.network.as_ref().ok();
-            let mount_name = network.and_then(|network| network.lustre_mount_name.clone());
-            (forge.properties.fsx_name.clone().unwrap_or_default(), mount_name.unwrap_or_default())
-        }
+    if let Some((_, observed)) = found.filter(|_| forge.properties.fsx_size.is_some()) {
+        return (observed.dns_name.clone(), observed.mount_name.clone());
     }
+    let network = network.network.as_ref().ok();
+    let mount_name = network.and_then(|network| network.lustre_mount_name.clone());
+    (forge.properties.fsx_name.clone().unwrap_or_default(), mount_name.unwrap_or_default())
 }

@@ -66,21 +66,14 @@ impl<C: Cloud> Operation<'_, C> {
         let mut has_asked_again = false;
         let until = self.window.until;
         loop {
-            let asked = async {
-                match &check {
-                    Check::Open => Some(self.shown().await),
-                    _ => None,
-                }
-            };
+            let asked = async { if matches!(check, Check::Open) { Some(self.shown().await) } else { None } };
             let (item, asked) = join(writer::read(self.cloud, &claimant.key, until), asked).await;
             let item = item.map_err(Failed::Table)?;
             if let Some(shown) = asked {
                 check = self.judge(shown);
             }
             match claimant.standing(item.as_ref()) {
-                Standing::Answered(body) => {
-                    return self.put(body).await.map(Begun::Ended).map_err(Failed::Undelivered);
-                }
+                Standing::Answered(body) => return ended(self.put(body).await),
                 standing @ (Standing::Superseded | Standing::LostTie) => {
                     // CloudFormation's clock has stepped back: what it shows is this operation, not the newest one.
                     if let Some(signed) = self.is_really_newest(&check, item.as_ref()) {
@@ -94,7 +87,7 @@ impl<C: Cloud> Operation<'_, C> {
                         claimant.signed = signed;
                         continue;
                     }
-                    return self.lose(&standing).await.map(Begun::Ended).map_err(Failed::Undelivered);
+                    return ended(self.lose(&standing).await);
                 }
                 Standing::Free if self.is_held_elsewhere(item.as_ref()) => {
                     return Ok(Begun::Ended(Ended::Silent("another delivery of this leg has the claim")));
@@ -105,7 +98,7 @@ impl<C: Cloud> Operation<'_, C> {
                 Check::Passed(shown) => shown.clone(),
                 Check::Failed => {
                     let err = Error::Refused("CloudFormation does not show this operation".to_owned());
-                    return self.respond_failure(&err).await.map(Begun::Ended).map_err(Failed::Undelivered);
+                    return ended(self.respond_failure(&err).await);
                 }
                 // Once over, the item is read once more before the answer.
                 Check::Open if self.cloud.now().since(self.intent.signed) >= SHOWN_WITHIN => {
@@ -119,7 +112,7 @@ impl<C: Cloud> Operation<'_, C> {
             };
             let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
             match writer::claim(self.cloud, &claimant, item.as_ref(), wanted, until).await {
-                Ok(Claimed::Won(old)) => return Ok(Begun::Held(self.held(old.as_ref(), &shown))),
+                Ok(Claimed::Won(old)) => return Ok(Begun::Held(self.held(old.as_deref(), &shown))),
                 Ok(Claimed::Refused) => {}
                 Err(err) => return Err(Failed::Table(err)),
             }
@@ -207,16 +200,19 @@ impl<C: Cloud> Operation<'_, C> {
     fn kept(&self, shown: &Shown, recorded: Option<&str>) -> Option<String> {
         let own = self.intent.forge.as_str();
         match (self.intent.verb, shown) {
-            (Verb::Create, _) => None,
             (Verb::Update, _) => self.intent.incoming.as_ref().map(ToString::to_string),
             (Verb::Delete, _) if self.continuation.is_some() => self.continuation?.kept.clone(),
             (Verb::Delete, Shown::Resource { status, physical_id }) if status != "DELETE_IN_PROGRESS" => {
                 physical_id.clone().filter(|id| id != own)
             }
             (Verb::Delete, Shown::Unknown) => recorded.filter(|forge| *forge != own).map(str::to_owned),
-            (Verb::Delete, _) => None,
+            (Verb::Create | Verb::Delete, _) => None,
         }
     }
+}
+
+fn ended(ended: Result<Ended, Undelivered>) -> Result<Begun, Failed> {
+    ended.map(Begun::Ended).map_err(Failed::Undelivered)
 }
 
 fn is_in_progress(verb: Verb, status: &str) -> bool {

@@ -37,7 +37,8 @@ impl<C: Cloud> Operation<'_, C> {
             operation: self.claimant.operation.clone(),
             signed: self.claimant.signed,
             look_not_before: left(held.look),
-            close_not_before: left(held.settled),
+            // What this leg has made, the next one's reads may not show yet.
+            close_not_before: left(held.settled.max(now + self.deployment.timing.read_lag)),
             kept: held.kept.clone(),
         };
         let Err(err) = self.cloud.continue_later(&continuation).await else {
@@ -75,7 +76,7 @@ impl<C: Cloud> Operation<'_, C> {
         let stays = held.begun.iter().filter(|forge| !gone.contains(*forge));
         let is_success = matches!(response, Response::Success { .. });
         let end = End {
-            body: self.body(response),
+            body: self.body(&response),
             busy,
             record,
             forget: is_success && wanted.is_none() && stays.count() == 0,
@@ -115,7 +116,7 @@ impl<C: Cloud> Operation<'_, C> {
         Response::Failed { physical_id: self.intent.physical_id.clone(), reason }
     }
 
-    pub(super) fn body(&self, response: Response) -> String {
+    pub(super) fn body(&self, response: &Response) -> String {
         let physical_id = self.intent.physical_id.clone();
         let body = response.body(&self.request.envelope).or_else(|excess| {
             // Cannot happen: the attributes are measured before anything is made.
@@ -127,7 +128,7 @@ impl<C: Cloud> Operation<'_, C> {
 
     /// Responds without a record: nothing was written, or the table cannot be.
     pub(super) async fn respond_failure(&self, err: &Error) -> Result<Ended, Undelivered> {
-        self.put(self.body(self.failure(err))).await
+        self.put(self.body(&self.failure(err))).await
     }
 
     pub(super) async fn put(&self, body: String) -> Result<Ended, Undelivered> {

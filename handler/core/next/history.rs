@@ -1,0 +1,219 @@
+//! PURE. What one invocation has tried and seen, and what that says about refusals and pauses.
+
+use super::{Situation, is_young};
+use crate::error::{Error, Result, ServiceError, chain};
+use crate::inventory::Inventory;
+use crate::plan::{Action, Plan, Step};
+use crate::resource::{Kind, ResourceId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a refusal that AWS takes back is believed.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// How long permissions by tag may take to know a resource just made.
+const TAG_LAG: Duration = Duration::from_mins(1);
+
+/// What one invocation has tried and seen on one forge. Ages of what AWS made come from AWS.
+#[derive(Debug, Default)]
+pub struct History {
+    pub(super) attempts: BTreeMap<ResourceId, Attempt>,
+    created: BTreeMap<ResourceId, Duration>,
+    pub(super) repairs: BTreeMap<ResourceId, u32>,
+    /// When each kind was last looked at: the beginning of the look.
+    looked: BTreeMap<Kind, Duration>,
+    /// When each kind was last written to.
+    written: BTreeMap<Kind, Duration>,
+    progress: Duration,
+    looks: u32,
+    /// When each resource was last begun to be made, whatever came of it.
+    begun: BTreeMap<ResourceId, Duration>,
+    /// How long reads may not show what was made.
+    read_lag: Duration,
+}
+
+/// The last that was tried on one resource.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) action: &'static str,
+    pub(super) last: Duration,
+    pub(super) tries: u32,
+    pub(super) result: Attempted,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Attempted {
+    /// AWS took it.
+    Accepted,
+    /// AWS refused it, as it will until something has passed; since when, and why.
+    Refused { since: Duration, reason: String, looks_everywhere: bool },
+    /// AWS refused it for good.
+    Failed(Error),
+}
+
+impl History {
+    /// The history of an invocation whose reads lag so far behind its writes.
+    pub fn with_read_lag(read_lag: Duration) -> Self {
+        Self { read_lag, ..Self::default() }
+    }
+
+    /// Notes that a step's calls were sent, though perhaps not all of them.
+    pub fn note_sent(&mut self, step: &Step, now: Duration) {
+        if step.action == Action::Create {
+            self.begun.insert(step.id.clone(), now);
+        }
+    }
+
+    /// What this invocation has begun to make, and no look shows that counts: the kind, and from when on one does.
+    /// Only then has it gone again; a Delete that makes the service role anew must not leave it behind.
+    pub(super) fn unseen(&self, inventory: &Inventory) -> Vec<(Kind, Duration)> {
+        let absent = self.begun.iter().filter(|(id, _)| inventory.get(id).is_none());
+        absent
+            .map(|(id, begun)| (id.kind, *begun + self.read_lag))
+            .filter(|(kind, until)| !self.has_looked(*kind, *until))
+            .collect()
+    }
+
+    /// Whether a kind was looked at since it was last written to, and since looks count.
+    pub(super) fn is_fresh(&self, kind: Kind, settled: Duration) -> bool {
+        let written = self.written.get(&kind).copied();
+        self.has_looked(kind, settled) && written.is_none_or(|written| self.has_looked(kind, written))
+    }
+
+    pub(super) fn has_looked(&self, kind: Kind, since: Duration) -> bool {
+        self.looked.get(&kind).is_some_and(|looked| *looked >= since)
+    }
+
+    /// Whether it has been tried to mend a resource.
+    pub fn has_repaired(&self, id: &ResourceId) -> bool {
+        self.repairs.contains_key(id)
+    }
+
+    /// Notes a look that began at `begun`.
+    pub fn note_look(&mut self, kinds: &BTreeSet<Kind>, begun: Duration) {
+        self.looks += 1;
+        self.looked.extend(kinds.iter().map(|kind| (*kind, begun)));
+    }
+
+    /// Forgets the refusals of resources that no longer need a step, so that a later one gets its full time.
+    pub fn forget_settled(&mut self, plan: &Plan) {
+        self.attempts.retain(|id, attempt| {
+            !matches!(attempt.result, Attempted::Refused { .. })
+                || plan.steps.iter().any(|step| step.id == *id)
+        });
+    }
+
+    /// Notes what came of a step. Returns the error if it ends what is being made.
+    pub fn note_step(&mut self, step: &Step, result: Result<()>, situation: &Situation<'_>) -> Option<Error> {
+        let now = situation.now.mono;
+        let action = step.action.as_str();
+        self.written.insert(step.id.kind, now);
+        let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action).cloned();
+        let tries = before.as_ref().map_or(0, |attempt| attempt.tries);
+        let err = match result {
+            Ok(()) => {
+                self.progress = now;
+                self.note_success(step, situation);
+                let result = Attempted::Accepted;
+                self.attempts
+                    .insert(step.id.clone(), Attempt { action, last: now, tries: tries + 1, result });
+                return None;
+            }
+            Err(err) => err,
+        };
+        let since = match before.map(|attempt| attempt.result) {
+            Some(Attempted::Refused { since, .. }) => since,
+            _ => now,
+        };
+        let result = match self.transient(&err, &step.id, now.saturating_sub(since), now) {
+            Some((reason, looks_everywhere)) => Attempted::Refused { since, reason, looks_everywhere },
+            None => Attempted::Failed(err.clone()),
+        };
+        let ends = matches!(result, Attempted::Failed(_))
+            && !matches!(step.action, Action::Disable | Action::Delete);
+        self.attempts.insert(step.id.clone(), Attempt { action, last: now, tries, result });
+        ends.then_some(err)
+    }
+
+    fn note_success(&mut self, step: &Step, situation: &Situation<'_>) {
+        let now = situation.now.mono;
+        match &step.action {
+            Action::Create => drop(self.created.insert(step.id.clone(), now)),
+            Action::Repair(_) => {
+                let young = situation
+                    .inventory
+                    .get(&step.id)
+                    .is_some_and(|existing| is_young(existing, situation.inventory, &situation.now));
+                *self.repairs.entry(step.id.clone()).or_default() += u32::from(!young);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why a refusal will pass, if it will, and whether its cause may be outside of what is known.
+    fn transient(
+        &self,
+        err: &Error,
+        id: &ResourceId,
+        refused_for: Duration,
+        now: Duration,
+    ) -> Option<(String, bool)> {
+        let source: &ServiceError = err.service()?;
+        if source.is_denied() {
+            let fresh = self.created.get(id).is_some_and(|created| now < *created + TAG_LAG);
+            return fresh.then(|| ("permissions by tag do not know it yet".to_owned(), false));
+        }
+        let reason = source.transient()?;
+        // How long an account stays throttled is not for us to judge.
+        let believed = source.is_throttled() || refused_for < PATIENCE;
+        believed.then(|| (format!("{reason}: {}", source.message), source.has_unseen_cause()))
+    }
+
+    pub(super) fn failure(&self, id: &ResourceId, action: &str) -> Option<&Error> {
+        match self.attempts.get(id).filter(|attempt| attempt.action == action).map(|attempt| &attempt.result)
+        {
+            Some(Attempted::Failed(err)) => Some(err),
+            _ => None,
+        }
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &Error> {
+        self.attempts.values().filter_map(|attempt| match &attempt.result {
+            Attempted::Failed(err) => Some(err),
+            _ => None,
+        })
+    }
+
+    pub(super) fn stuck(&self, plan: &Plan) -> Error {
+        let failed: Vec<Error> = self.failures().cloned().collect();
+        if failed.is_empty() { Error::NotConverging(plan.pending().join("; ")) } else { Error::all(failed) }
+    }
+
+    /// What is pending, with AWS's last status or refusal of each.
+    pub fn pending(&self, plan: &Plan) -> Vec<String> {
+        let refused = self.attempts.iter().filter_map(|(id, attempt)| match &attempt.result {
+            Attempted::Refused { reason, .. } => Some(format!("{id}: {reason}")),
+            _ => None,
+        });
+        plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
+    }
+
+    /// How long to wait before the next look.
+    ///
+    /// Two seconds at first, five after a while, longer for what takes minutes; and in proportion to how many
+    /// environments and queues of the account are in transition, because all share 50 calls a second with Nextflow.
+    /// The jitter comes from the forge's ID.
+    pub(super) fn pause(&self, situation: &Situation<'_>) -> Duration {
+        let waited = situation.now.mono.saturating_sub(self.progress).as_secs_f64();
+        let base = match waited {
+            ..30.0 => 2.0,
+            ..120.0 => 5.0,
+            _ => 12.0,
+        };
+        #[allow(clippy::cast_precision_loss)] // at most a hundred
+        let crowd = situation.inventory.in_transition() as f64 * 0.15;
+        let seed =
+            situation.seed.bytes().fold(self.looks, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
+        let jitter = 0.9 + 0.2 * f64::from(seed % 1000) / 1000.0;
+        Duration::from_secs_f64(f64::max(base, crowd) * jitter)
+    }
+}
