@@ -169,6 +169,12 @@ struct Known {
     properties: Value,
     /// What a rollback goes back to, once there has been an Update.
     before: Option<Value>,
+    /// What the newest rollback of an Update undoes.
+    undone: Value,
+    /// Whether a failure stays as it is: `--disable-rollback`.
+    stays_failed: bool,
+    /// Whether the newest Update has been rolled back, so that the clean-up is that of a rollback.
+    rolled_back: bool,
     replaced: Vec<(String, Value)>,
     last: Option<Request>,
 }
@@ -232,15 +238,63 @@ impl Stack {
         self.start_roll_back().await.ended().await
     }
 
-    /// Deletes what the last Update (or its rollback) has replaced.
+    /// Deletes what the last Update (or its rollback) has replaced; a clean-up that failed is repeated with that.
+    ///
+    /// CloudFormation tries three times, and then leaves the old resource where it is.
     pub(crate) async fn clean_up(&self) -> Ended {
-        let (id, properties) = self.known().replaced.pop().expect("something has been replaced");
-        self.begin(Operation::CleanUp, Some(id), properties, None).await.ended().await
+        let (known, replaced) = {
+            let mut known = self.known();
+            let replaced = known.replaced.pop().expect("something has been replaced");
+            (known.clone(), replaced)
+        };
+        let operation = if known.rolled_back { Operation::CleanUpRollBack } else { Operation::CleanUp };
+        let (id, properties) = replaced.clone();
+        let ended = self.begin(operation, Some(id), properties, None).await.ended().await;
+        if ended.answer.as_ref().is_none_or(|answer| !answer.succeeded) {
+            self.known().replaced.push(replaced);
+        }
+        ended
     }
 
-    /// Begins to create the resource.
+    /// Leaves failures as they are from now on: `--disable-rollback`.
+    pub(crate) fn disable_rollback(&self) {
+        self.known().stays_failed = true;
+    }
+
+    /// Waits no longer for the newest request, which may go on: it is cancelled, or `ServiceTimeout` is over. What
+    /// it answers from now on is not heeded; [`Stack::roll_back`] is next, or [`Stack::delete`].
+    pub(crate) async fn give_up(&self, request: Operation) {
+        self.0.newest.fetch_add(1, Ordering::SeqCst);
+        let Statuses(stack, resource) = self.failed(request);
+        self.put_statuses(stack, resource).await;
+    }
+
+    /// Tries a rollback of an Update again that failed: `continue-update-rollback`.
+    pub(crate) async fn continue_roll_back(&self) -> Ended {
+        let known = self.known().clone();
+        let (id, before) = (known.physical_id, known.properties);
+        self.begin(Operation::RollBackUpdate, id, before, Some(known.undone)).await.ended().await
+    }
+
+    /// The same with the resource among `--resources-to-skip`: it is sent nothing, and is taken for rolled back.
+    pub(crate) async fn skip_in_roll_back(&self) {
+        self.0.newest.fetch_add(1, Ordering::SeqCst);
+        let [_, Statuses(stack, resource), _] = Operation::RollBackUpdate.statuses();
+        self.put_statuses(stack, resource).await;
+    }
+
+    /// Tells CloudFormation the ID of a resource whose Create runs, as the answer of another delivery would.
+    pub(crate) fn learn_id(&self, id: &str) {
+        self.known().physical_id = Some(id.to_owned());
+    }
+
+    /// Begins to create the resource; again, if it was deleted.
     pub(crate) async fn start_create(&self) -> Running {
-        let properties = self.known().properties.clone();
+        let properties = {
+            let mut known = self.known();
+            (known.physical_id, known.before) = (None, None);
+            known.properties.clone()
+        };
         self.begin(Operation::Create, None, properties, None).await
     }
 
@@ -251,6 +305,7 @@ impl Stack {
             let mut known = self.known();
             let old = std::mem::replace(&mut known.properties, new.clone());
             known.before = Some(old.clone());
+            known.rolled_back = false;
             (known.physical_id.clone(), old)
         };
         self.begin(Operation::Update, id, new, Some(old)).await
@@ -270,7 +325,12 @@ impl Stack {
         match known.before {
             None => self.begin(Operation::RollBackCreate, Some(id), known.properties, None).await,
             Some(before) => {
-                self.known().properties.clone_from(&before);
+                {
+                    let mut now = self.known();
+                    now.properties.clone_from(&before);
+                    now.undone.clone_from(&known.properties);
+                    now.rolled_back = true;
+                }
                 self.begin(Operation::RollBackUpdate, Some(id), before, Some(known.properties)).await
             }
         }
@@ -304,9 +364,14 @@ impl Stack {
         *self.0.ago.lock().expect("no test thread panics while it holds this") = ago;
     }
 
-    /// Says what `DescribeStacks` and `DescribeStackResource` answer for this stack.
+    /// Says what `DescribeStacks` and `DescribeStackResource` answer for this stack, with the ID of the newest
+    /// operation that was answered.
     pub(crate) async fn put_statuses(&self, stack: &str, resource: &str) {
         let physical_id = self.known().physical_id.clone();
+        self.put_shown(stack, resource, physical_id).await;
+    }
+
+    async fn put_shown(&self, stack: &str, resource: &str, physical_id: Option<String>) {
         let cloud = &self.0.cloudformation.cloud;
         cloud.put_stack(&self.0.id, stack, &self.0.logical_id, resource, physical_id.as_deref()).await;
     }
@@ -324,8 +389,12 @@ impl Stack {
         old: Option<Value>,
     ) -> Running {
         let number = 1 + self.0.newest.fetch_add(1, Ordering::SeqCst);
-        let [Statuses(stack, resource), succeeded, failed] = operation.statuses();
-        self.put_statuses(stack, resource).await;
+        let [Statuses(stack, resource), succeeded, _] = operation.statuses();
+        let failed = self.failed(operation);
+        // An ID that was made up is shown once a Delete is sent with it.
+        let known = self.known().physical_id.clone();
+        let shown = known.or_else(|| id.clone());
+        self.put_shown(stack, resource, shown.clone()).await;
         let cloudformation = &self.0.cloudformation;
         let effect = Effect {
             cloud: cloudformation.cloud.clone(),
@@ -333,8 +402,8 @@ impl Stack {
             newest: self.0.newest.clone(),
             succeeded,
             failed,
-            physical_id: self.known().physical_id.clone(),
-            replaces: matches!(operation, Operation::Create | Operation::Update | Operation::RollBackUpdate),
+            physical_id: shown,
+            counts: operation.counts(),
         };
         let event = self.event(operation, id.clone(), properties, old.clone());
         let ago = *self.0.ago.lock().expect("no test thread panics while it holds this");
@@ -351,6 +420,12 @@ impl Stack {
         Running { request, task }
     }
 
+    /// How stack and resource stand when an operation has failed.
+    fn failed(&self, operation: Operation) -> Statuses {
+        let [_, _, failed] = operation.statuses();
+        if self.known().stays_failed { operation.stays_failed().unwrap_or(failed) } else { failed }
+    }
+
     fn learn(&self, operation: Operation, id: Option<String>, old: Option<Value>, answer: Option<&Answer>) {
         let Some(answer) = answer else { return };
         let mut known = self.known();
@@ -363,7 +438,10 @@ impl Stack {
                 }
                 known.physical_id = new;
             }
-            Operation::Delete | Operation::RollBackCreate | Operation::CleanUp => {}
+            Operation::Delete
+            | Operation::RollBackCreate
+            | Operation::CleanUp
+            | Operation::CleanUpRollBack => {}
         }
     }
 

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cloud::http;
+use crate::cloudformation::Stack;
 use crate::operation::stringified;
 use crate::response_url::{Echo, ResponseUrls};
 use crate::world::World;
@@ -217,4 +218,62 @@ async fn a_secret_in_a_log_is_found() {
         );
     }
     assert_eq!(world.secret_in(&format!("the answer to {} has been sent", stack.id())), None);
+}
+
+/// What `DescribeStackResource` shows: the status, and the ID.
+async fn shown(world: &World, stack: &Stack) -> (String, String) {
+    let name = percent_encoding::utf8_percent_encode(stack.id(), percent_encoding::NON_ALPHANUMERIC);
+    let body = format!(
+        "Action=DescribeStackResource&Version=2010-05-15&StackName={name}&LogicalResourceId={}",
+        stack.logical_id()
+    );
+    let (status, text) = world.cloud.attempt(Method::POST, "cloudformation", "/", None, body).await;
+    assert_eq!(status, 200, "{text}");
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>")).unwrap_or_default();
+        rest.split_once('<').map(|(value, _)| value.to_owned()).unwrap_or_default()
+    };
+    (element("ResourceStatus"), element("PhysicalResourceId"))
+}
+
+#[tokio::test]
+async fn the_id_that_is_shown_is_that_of_the_newest_answer_that_counts() {
+    let world = World::new().await;
+    let stack = world.stack(known_as("Lab1"));
+    let is = async |status: &str, id: &str| {
+        assert_eq!(shown(&world, &stack).await, (status.to_owned(), id.to_owned()));
+    };
+    let create = stack.start_create().await;
+    is("CREATE_IN_PROGRESS", "").await;
+    create.ended().await.expect_success();
+    is("CREATE_COMPLETE", "Lab1").await;
+
+    let update = stack.start_update(known_as("Lab2")).await;
+    is("UPDATE_IN_PROGRESS", "Lab1").await;
+    update.ended().await.expect_success();
+    is("UPDATE_COMPLETE", "Lab2").await;
+    stack.clean_up().await.expect_success();
+    is("UPDATE_COMPLETE", "Lab2").await;
+
+    stack.disable_rollback();
+    stack.update(json!({ "ForgeId": "Lab3" })).await.expect_failure();
+    is("UPDATE_FAILED", "Lab2").await;
+    stack.roll_back().await.expect_success();
+    is("UPDATE_COMPLETE", "Lab2").await;
+    stack.delete().await.expect_success();
+    is("DELETE_COMPLETE", "Lab2").await;
+
+    // Made again in the same stack, it has no ID yet; one that is made up is shown with the Delete that carries it.
+    let again = stack.start_create().await;
+    is("CREATE_IN_PROGRESS", "").await;
+    let undone = stack.start_roll_back().await;
+    is("DELETE_IN_PROGRESS", &stack.made_up_id()).await;
+    undone.ended().await.expect_success();
+    again.ended().await;
+    is("DELETE_COMPLETE", &stack.made_up_id()).await;
+    world.assert_nothing_left().await;
+}
+
+fn known_as(forge_id: &str) -> Value {
+    json!({ "ForgeId": forge_id, "WorkDir": "s3://my-bucket/work", "MaxCpus": 8 })
 }

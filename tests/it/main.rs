@@ -53,6 +53,7 @@ mod harness;
 mod kept;
 mod logs;
 mod options;
+mod overlaps;
 mod pitfalls;
 mod refusals;
 mod semantics;

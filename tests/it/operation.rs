@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::response_url::Statuses;
+use crate::response_url::{Counts, Statuses};
 
 /// What CloudFormation does with the resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub(crate) enum Operation {
     Delete,
     RollBackCreate,
     CleanUp,
+    CleanUpRollBack,
 }
 
 impl Operation {
@@ -21,7 +22,25 @@ impl Operation {
         match self {
             Self::Create => "Create",
             Self::Update | Self::RollBackUpdate => "Update",
-            Self::Delete | Self::RollBackCreate | Self::CleanUp => "Delete",
+            Self::Delete | Self::RollBackCreate | Self::CleanUp | Self::CleanUpRollBack => "Delete",
+        }
+    }
+
+    /// When the ID of its answer becomes the resource's.
+    pub(crate) fn counts(self) -> Counts {
+        match self {
+            Self::Create => Counts::Always,
+            Self::Update | Self::RollBackUpdate => Counts::AfterSuccess,
+            Self::Delete | Self::RollBackCreate | Self::CleanUp | Self::CleanUpRollBack => Counts::Never,
+        }
+    }
+
+    /// The statuses after a failure that is not rolled back.
+    pub(crate) fn stays_failed(self) -> Option<Statuses> {
+        match self {
+            Self::Create => Some(Statuses("CREATE_FAILED", "CREATE_FAILED")),
+            Self::Update => Some(Statuses("UPDATE_FAILED", "UPDATE_FAILED")),
+            _ => None,
         }
     }
 
@@ -58,6 +77,12 @@ impl Operation {
                 "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_COMPLETE",
                 "UPDATE_COMPLETE UPDATE_COMPLETE",
                 "UPDATE_COMPLETE UPDATE_COMPLETE",
+            ],
+            // The same after the rollback of an Update that had replaced it.
+            Self::CleanUpRollBack => [
+                "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_COMPLETE",
+                "UPDATE_ROLLBACK_COMPLETE UPDATE_COMPLETE",
+                "UPDATE_ROLLBACK_COMPLETE UPDATE_COMPLETE",
             ],
         }
         .map(|pair| pair.split_once(' ').expect("a pair"));

@@ -86,8 +86,16 @@ pub(crate) struct Effect {
     pub(crate) failed: Statuses,
     /// The physical ID that CloudFormation counts before it.
     pub(crate) physical_id: Option<String>,
-    /// Whether the answer's ID counts afterwards: that of a Create or an Update does, if it succeeds.
-    pub(crate) replaces: bool,
+    /// When the answer's ID counts afterwards.
+    pub(crate) counts: Counts,
+}
+
+/// When the ID of an answer becomes the resource's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    Always,
+    AfterSuccess,
+    Never,
 }
 
 /// One response URL and what has arrived on it.
@@ -327,9 +335,12 @@ impl Effect {
         }
         let Statuses(stack, resource) = if succeeded { self.succeeded } else { self.failed };
         if let (Some(stack_id), Some(logical_id)) = (&echo.stack_id, &echo.logical_id) {
-            let counts =
-                if succeeded && self.replaces { Some(answered) } else { self.physical_id.as_deref() };
-            self.cloud.put_stack(stack_id, stack, logical_id, resource, counts).await;
+            let shown = match self.counts {
+                Counts::Always => Some(answered),
+                Counts::AfterSuccess if succeeded => Some(answered),
+                Counts::AfterSuccess | Counts::Never => self.physical_id.as_deref(),
+            };
+            self.cloud.put_stack(stack_id, stack, logical_id, resource, shown).await;
         }
     }
 }

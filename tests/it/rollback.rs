@@ -33,7 +33,7 @@ async fn created(world: &World) -> (Stack, State) {
 }
 
 /// After a sweep everything is as it was, but for the marks that operations leave.
-async fn assert_first_state(world: &World, first: &State, title: &str) {
+pub(crate) async fn assert_first_state(world: &World, first: &State, title: &str) {
     world.invoke(json!({"sweep": true})).await;
     let mut now = world.state().await;
     let mut first = first.clone();

@@ -1,0 +1,450 @@
+//! Operations that overlap, and what they leave to each other: a request that CloudFormation waits for no longer
+//! goes on, and the one that supersedes it has to find everything that it makes.
+//!
+//! A call that hangs does so for less than 20 s of AWS's time: a call that was sent takes effect within those, or
+//! never.
+
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::cloudformation::{Running, Stack};
+use crate::create_and_delete::minimal;
+use crate::faults::Fault;
+use crate::matrix::{Figures, Phase, Trial, run};
+use crate::operation::Operation;
+use crate::rollback::assert_first_state;
+use crate::state::State;
+use crate::update::{impatient, with};
+use crate::world::{Setting, World};
+
+/// A forge that can have another processor, with more properties.
+fn forge(more: Value) -> Value {
+    let mut all = with(json!({ "WaveEnabled": true, "Fusion2Enabled": true, "FargateHeadEnabled": true }));
+    all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    all
+}
+
+/// The same with that processor: it replaces the forge.
+fn replaced() -> Value {
+    forge(json!({ "Arm64Enabled": true }))
+}
+
+/// Every resource is of this forge.
+#[track_caller]
+fn assert_only(state: &State, forge: &str) {
+    let parts = state.parts().into_iter();
+    let others = parts.filter(|(_, _, tags)| tags.get("towerforge:forge-id").is_none_or(|id| id != forge));
+    let others: Vec<String> = others.map(|(kind, name, _)| format!("{kind} {name}")).collect();
+    assert_eq!(others, [""; 0], "these are not of forge {forge}");
+    assert!(!state.job_queues.is_empty(), "forge {forge} is not there");
+}
+
+/// Waits until the first fault has struck, which it does before the request is answered.
+async fn until_struck(world: &World, running: &Running) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    while world.cloud.fault_hits().await[0] == 0 {
+        ticks.tick().await;
+        assert!(
+            running.request.answers().is_empty(),
+            "it has ended without this call\n{}",
+            world.lambda.log()
+        );
+    }
+}
+
+/// Begins an Update by a process whose calls of one operation hang for a while, and waits until it has come so far.
+async fn start_slow_update(world: &World, stack: &Stack, properties: Value, operation: &str) -> Running {
+    world.lambda.cool().await;
+    let process = world.lambda.warm().await;
+    world.cloud.put_faults(&[Fault::slow(15.0).of(&process.app).on(operation).always()]).await;
+    let update = stack.start_update(properties).await;
+    until_struck(world, &update).await;
+    update
+}
+
+async fn sweep(world: &World) -> Value {
+    world.invoke(json!({ "sweep": true })).await.value().cloned().expect("a report")
+}
+
+#[tokio::test]
+async fn an_instance_profile_that_is_made_after_a_delete_has_looked_is_found() {
+    // Slow enough that the Delete has looked, on a busy machine too, before the call takes effect.
+    let world = World::with(Setting { scale: 0.08, ..Setting::default() }).await;
+    let stack = world.stack(minimal());
+    stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
+    let request = stack.request(stack.create_event(), Duration::ZERO);
+    // The process that was started last is the first to get an event.
+    let (deleting, creating) = (world.lambda.warm().await, world.lambda.warm().await);
+    let fill = "iam:AddRoleToInstanceProfile";
+    let late = Fault::slow(15.0).of(&creating.app).on("iam:CreateInstanceProfile");
+    let last = Fault::kill_after(creating.pid).of(&creating.app).on(fill);
+    // The Delete takes its time to empty the role, and meanwhile the profile comes to hold it.
+    let slow = Fault::slow(18.0).of(&deleting.app).on_changes().about("InstanceRole");
+    world.cloud.put_faults(&[late, last, slow]).await;
+    let (lambda, event) = (world.lambda.clone(), request.event.to_string());
+    let create = tokio::spawn(async move { lambda.invoke(&event).await });
+    world.until_called("CreateInstanceProfile", 1).await;
+    stack.roll_back().await.expect_success();
+    create.await.expect("it has ended");
+    world.assert_nothing_left().await;
+
+    // Lambda tries again.
+    let seq = world.now().await;
+    world.deliver(&request).await.expect_silence();
+    world.assert_no_change_since(seq).await;
+}
+
+/// A replacement that hangs at a call is cancelled, or has timed out, and is rolled back while it still works.
+async fn replacement_given_up(hangs: &str, timed_out: bool) {
+    let title = format!("given up at {hangs}");
+    let world = impatient().await;
+    let stack = world.stack(forge(json!({})));
+    let id = stack.create().await.expect_success().physical_id;
+    let first = world.state().await;
+    let update = start_slow_update(&world, &stack, replaced(), hangs).await;
+    if timed_out {
+        stack.give_up(Operation::Update).await;
+    }
+    assert_eq!(stack.roll_back().await.expect_success().physical_id, id, "{title}");
+    update.ended().await.expect_silence();
+    assert_first_state(&world, &first, &title).await;
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_cancelled_while_it_makes_roles_is_rolled_back() {
+    replacement_given_up("iam:CreateRole", false).await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_times_out_while_it_makes_environments_is_rolled_back() {
+    replacement_given_up("batch:CreateComputeEnvironment", true).await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_cancelled_while_it_makes_queues_is_rolled_back() {
+    replacement_given_up("batch:CreateJobQueue", false).await;
+}
+
+#[tokio::test]
+async fn job_queues_of_a_replacement_that_appear_after_its_rollback_has_looked_are_found() {
+    // Slow enough that the rollback has looked, on a busy machine too.
+    let environment = vec![("TOWER_FORGE_RETIRE_AFTER", "0".to_owned())];
+    let world = World::with(Setting { scale: 0.08, environment, ..Setting::default() }).await;
+    let stack = world.stack(forge(json!({})));
+    let id = stack.create().await.expect_success().physical_id;
+    let first = world.state().await;
+    world.cloud.configure(json!({ "durations": { "ce_create": 40 } })).await;
+    world.lambda.cool().await;
+    // The process that was started last is the first to get an event.
+    let (undoing, updating) = (world.lambda.warm().await, world.lambda.warm().await);
+    // Both wait until the environments are VALID, and the queues come first.
+    let late = Fault::slow(15.0).of(&updating.app).on("batch:CreateComputeEnvironment").always();
+    let slow = Fault::slow(15.0).of(&undoing.app).on("batch:UpdateComputeEnvironment").always();
+    world.cloud.put_faults(&[late, slow]).await;
+    let update = stack.start_update(replaced()).await;
+    until_struck(&world, &update).await;
+    stack.give_up(Operation::Update).await;
+    assert_eq!(stack.roll_back().await.expect_success().physical_id, id);
+    update.ended().await.expect_silence();
+    world.cloud.put_faults(&[]).await;
+    assert_first_state(&world, &first, "rolled back").await;
+}
+
+#[tokio::test]
+async fn an_update_in_place_or_to_a_new_generation_that_is_given_up_is_rolled_back() {
+    let in_place = json!({ "MaxCpus": 100, "AllowBuckets": "reference-data", "JobStateTimeLimit": 3600 });
+    let generation = json!({ "InstanceTypes": "m6i" });
+    for (change, hangs) in [
+        (&in_place, "iam:PutRolePolicy"),
+        (&in_place, "batch:UpdateJobQueue"),
+        (&generation, "batch:CreateComputeEnvironment"),
+        (&generation, "batch:UpdateJobQueue"),
+    ] {
+        let title = format!("{change} given up at {hangs}");
+        let world = impatient().await;
+        let stack = world.stack(minimal());
+        stack.create().await.expect_success();
+        let first = world.state().await;
+        let update = start_slow_update(&world, &stack, with(change.clone()), hangs).await;
+        stack.give_up(Operation::Update).await;
+        stack.roll_back().await.expect_success();
+        update.ended().await.expect_silence();
+        assert_first_state(&world, &first, &title).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_failed_goes_with_its_stack_where_rollback_is_disabled() {
+    let world = World::new().await;
+    let stack = world.stack(forge(json!({})));
+    let id = stack.create().await.expect_success().physical_id;
+    stack.disable_rollback();
+    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let failed = stack.update(replaced()).await.expect_failure();
+    assert_eq!(failed.physical_id, id);
+    world.cloud.put_faults(&[]).await;
+    assert_eq!(stack.delete().await.expect_success().physical_id, id);
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_still_works_when_its_stack_is_deleted_leaves_nothing() {
+    let world = World::new().await;
+    let stack = world.stack(forge(json!({})));
+    stack.create().await.expect_success();
+    stack.disable_rollback();
+    let update = start_slow_update(&world, &stack, replaced(), "batch:CreateComputeEnvironment").await;
+    stack.give_up(Operation::Update).await;
+    stack.delete().await.expect_success();
+    update.ended().await.expect_silence();
+    world.assert_nothing_left().await;
+}
+
+/// A replacement has failed, and its rollback too, because the first forge has lost a role that cannot be made.
+async fn rollback_failed(world: &World) -> (Stack, String) {
+    let stack = world.stack(forge(json!({})));
+    let id = stack.create().await.expect_success().physical_id;
+    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    stack.update(replaced()).await.expect_failure();
+    world.lose("role", &format!("TowerForge-{id}-ExecutionRole")).await;
+    world.cloud.put_faults(&[Fault::deny().on("iam:CreateRole").always()]).await;
+    assert_eq!(stack.roll_back().await.expect_failure().physical_id, id);
+    world.cloud.put_faults(&[]).await;
+    (stack, id)
+}
+
+#[tokio::test]
+async fn a_rollback_that_failed_can_be_continued() {
+    let world = World::new().await;
+    let (stack, id) = rollback_failed(&world).await;
+    assert_eq!(stack.continue_roll_back().await.expect_success().physical_id, id);
+    assert_only(&world.state().await, &id);
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn what_a_skipped_rollback_leaves_goes_with_the_next_operation() {
+    for deleted in [false, true] {
+        let world = World::new().await;
+        let (stack, id) = rollback_failed(&world).await;
+        stack.skip_in_roll_back().await;
+        if !deleted {
+            stack.update(forge(json!({ "MaxCpus": 600 }))).await.expect_success();
+            assert_only(&world.state().await, &id);
+        }
+        stack.delete().await.expect_success();
+        world.assert_nothing_left().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_failed_clean_up_leaves_goes_with_the_next_operation() {
+    for deleted in [false, true] {
+        let world = World::new().await;
+        let stack = world.stack(forge(json!({})));
+        let old = stack.create().await.expect_success().physical_id;
+        let new = stack.update(replaced()).await.expect_success().physical_id;
+        assert_ne!(old, new);
+        world.cloud.put_faults(&[Fault::deny().on("batch:DeleteComputeEnvironment").always()]).await;
+        for _ in 0..3 {
+            assert_eq!(stack.clean_up().await.expect_failure().physical_id, old);
+        }
+        world.cloud.put_faults(&[]).await;
+        if !deleted {
+            let mut wider = replaced();
+            wider["MaxCpus"] = json!(600);
+            stack.update(wider).await.expect_success();
+            assert_only(&world.state().await, &new);
+        }
+        stack.delete().await.expect_success();
+        world.assert_nothing_left().await;
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_succeeded_is_rolled_back_and_cleaned_up() {
+    let world = impatient().await;
+    let stack = world.stack(forge(json!({})));
+    let old = stack.create().await.expect_success().physical_id;
+    let first = world.state().await;
+    let new = stack.update(replaced()).await.expect_success().physical_id;
+    assert_ne!(old, new);
+    // Something else in the stack has failed.
+    assert_eq!(stack.roll_back().await.expect_success().physical_id, old);
+    assert_eq!(stack.clean_up().await.expect_success().physical_id, new);
+    assert_first_state(&world, &first, "cleaned up").await;
+}
+
+#[tokio::test]
+async fn a_resource_that_is_created_again_in_its_stack_can_be_given_up() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.create().await.expect_success();
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+
+    let process = world.lambda.warm().await;
+    let hangs = Fault::slow(15.0).of(&process.app).on("batch:CreateComputeEnvironment");
+    world.cloud.put_faults(&[hangs]).await;
+    let again = stack.start_create().await;
+    until_struck(&world, &again).await;
+    stack.roll_back().await.expect_success();
+    again.ended().await.expect_silence();
+    world.assert_nothing_left().await;
+    stack.create().await.expect_success();
+}
+
+#[tokio::test]
+async fn a_foreign_queue_on_a_replaced_environment_stops_no_update() {
+    let world = impatient().await;
+    let stack = world.stack(minimal());
+    let queue = stack.create().await.expect_success().attribute("ComputeQueue").to_owned();
+    let blue = world.state().await.first_environment(&queue).clone();
+    stack.update(with(json!({ "InstanceTypes": "m6i" }))).await.expect_success();
+    assert_eq!(world.state().await.environment(&blue.name).state, "DISABLED");
+    let theirs = json!({ "name": "theirs", "environments": [blue.arn] });
+    world.cloud.seed(json!({ "region": "eu-west-1", "queue": theirs })).await;
+
+    stack.update(with(json!({ "InstanceTypes": "c6i" }))).await.expect_success();
+    stack.roll_back().await.expect_success();
+    let state = world.state().await;
+    assert_eq!(state.queue("theirs").order, [blue.arn.as_str()], "it was not touched");
+    assert_eq!(state.environment(&blue.name).state, "DISABLED");
+    let report = sweep(&world).await;
+    assert!(!report["collected"].to_string().contains(&blue.name), "{report:#}");
+    assert!(report.to_string().contains(&blue.name), "it is reported: {report:#}");
+
+    world.lose("queue", "theirs").await;
+    let report = sweep(&world).await;
+    assert!(report["collected"].to_string().contains(&blue.name), "{report:#}");
+    stack.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn the_preview_of_a_delete_knows_whether_the_forge_is_kept() {
+    let world = World::new().await;
+    let stack = world.stack(with(json!({ "DisposeOnDeletion": false })));
+    let made = stack.create().await.expect_success();
+    let mut event = stack.create_event();
+    event["RequestType"] = json!("Delete");
+    event["PhysicalResourceId"] = json!(made.physical_id);
+    for (dispose, deletes) in [("true", true), ("false", false)] {
+        event["ResourceProperties"]["DisposeOnDeletion"] = json!(dispose);
+        let plan = world.invoke(json!({ "plan": event })).await.value().cloned().expect("a plan");
+        let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("no steps: {plan:#}"));
+        assert_eq!(steps.iter().any(|step| step["mark"] == "-"), deletes, "{dispose}: {plan:#}");
+    }
+    // And so it happens.
+    let before = world.state().await.count();
+    stack.delete().await.expect_success();
+    assert_eq!(world.state().await.count(), before);
+}
+
+/// Deletes a forge by a function that has been deployed without file systems, which the forge has.
+async fn deleted_without_features(made: Value, then: Option<Value>) {
+    let world = World::new().await;
+    let stack = world.stack(made);
+    stack.create().await.expect_success();
+    if let Some(then) = then {
+        stack.update(then).await.expect_success();
+    }
+    let before = world.state().await;
+    let system = before.efs.iter().chain(&before.fsx).next().expect("it has been made").id.clone();
+
+    let environment = vec![("TOWER_FORGE_FEATURES", String::new())];
+    let without = world.beside(Setting { environment, ..Setting::default() }).await;
+    stack.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
+    let mut event = stack.create_event();
+    event["RequestType"] = json!("Delete");
+    event["PhysicalResourceId"] = json!(stack.physical_id());
+    let delete = stack.request(event, Duration::ZERO);
+    delete.delivered();
+    without.lambda.deliver(&delete.event.to_string()).await;
+    let answer = delete.answers().first().cloned().expect("an answer");
+    if !answer.succeeded {
+        let named = answer.reason.contains(&system) || answer.reason.contains("file system");
+        assert!(named, "no {system} in {:?}", answer.reason);
+        stack.delete().await.expect_success();
+    }
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_delete_never_leaves_an_efs_file_system_without_a_word() {
+    deleted_without_features(with(json!({ "EfsCreate": true })), None).await;
+}
+
+#[tokio::test]
+async fn a_delete_never_leaves_an_fsx_file_system_without_a_word() {
+    deleted_without_features(with(json!({ "FsxSize": 1200 })), None).await;
+}
+
+/// An Update has detached it, so that the properties do not tell of it any more.
+#[tokio::test]
+async fn a_delete_never_leaves_a_detached_file_system_without_a_word() {
+    deleted_without_features(with(json!({ "EfsCreate": true })), Some(minimal())).await;
+}
+
+#[tokio::test]
+async fn an_unknown_request_type_is_named_with_what_is_allowed() {
+    let world = World::new().await;
+    let stack = world.stack(minimal());
+    stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
+    let mut event = stack.create_event();
+    event["RequestType"] = json!("Upsert");
+    let reason = world.play(event).await.expect_failure().reason;
+    for wanted in ["RequestType", "Upsert", "Create", "Update", "Delete"] {
+        assert!(reason.contains(wanted), "no {wanted} in {reason:?}");
+    }
+    world.assert_no_change_since(0).await;
+}
+
+/// The calls of a Create that change something, one of each sort.
+async fn writes_of_a_create(figures: &Mutex<Figures>) -> BTreeSet<String> {
+    let trial = Trial::begin("an ordinary Create".to_owned(), figures).await;
+    trial.play(Phase::Create).await.expect_success();
+    let writes = trial.world.calls().await.mutating().by_operation().into_keys().collect();
+    trial.play(Phase::Delete).await.expect_success();
+    trial.end().await;
+    writes
+}
+
+/// A Create one of whose calls hangs for a while, and a Delete that begins meanwhile, with the forge's ID or with one
+/// that CloudFormation has made up.
+async fn deleted_during(write: &str, known: bool, figures: &Mutex<Figures>) {
+    let id = if known { "the forge's ID" } else { "an ID that was made up" };
+    let trial = Trial::begin(format!("deleted by {id} during {write}"), figures).await;
+    let process = trial.world.lambda.warm().await;
+    trial.world.cloud.put_faults(&[Fault::slow(15.0).of(&process.app).on(write)]).await;
+    let create = trial.stack.start_create().await;
+    until_struck(&trial.world, &create).await;
+    if known {
+        trial.stack.learn_id("Cafe1");
+    }
+    let deleted = trial.stack.roll_back().await;
+    let answered = create.ended().await.answer.is_some();
+    trial.note(|figures| {
+        figures.struck += 1;
+        if deleted.answer.as_ref().is_none_or(|answer| !answer.succeeded) {
+            figures.unconverged.push(format!("Delete by {id} during {write}: {deleted:?}"));
+        }
+        if answered {
+            figures.doubles.push(format!("deleted by {id} during {write}: the Create was answered too"));
+        }
+    });
+    trial.end().await;
+}
+
+#[tokio::test]
+async fn a_delete_during_any_sort_of_write_of_a_create_leaves_nothing() {
+    let figures = Mutex::new(Figures::default());
+    let writes = writes_of_a_create(&figures).await;
+    run(writes.iter().flat_map(|write| [true, false].map(|known| deleted_during(write, known, &figures))))
+        .await;
+    figures.into_inner().unwrap().conclude("Deletes during each sort of write of a Create");
+}
