@@ -1,4 +1,4 @@
-//! The claim's table in DynamoDB: two signed calls, without its SDK.
+//! The claim's table in `DynamoDB`: two signed calls, without its SDK.
 
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -245,7 +245,7 @@ fn to_json(value: &Value) -> Json {
     }
 }
 
-/// An item of DynamoDB; an attribute of a type that the claim does not know is left out.
+/// An item of `DynamoDB`; an attribute of a type that the claim does not know is left out.
 fn from_json(item: &Json) -> Attributes {
     let members = item.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some((name.clone(), value_from(value)?))).collect()

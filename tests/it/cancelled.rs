@@ -1,61 +1,12 @@
-//! Cancelled Creates and zombies: CloudFormation sends Delete, with an ID that it has made up, while the Create still
-//! runs in another process; and Lambda repeats events whose time is over.
+//! Events whose time is over: Lambda repeats them after CloudFormation has gone on.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
-use crate::matrix::{Figures, Trial, run};
 use crate::world::{Setting, World};
-
-/// The calls of a Create that change something, one of each sort.
-const WRITES: [&str; 9] = [
-    "iam:CreateRole",
-    "iam:AttachRolePolicy",
-    "iam:PutRolePolicy",
-    "iam:CreateInstanceProfile",
-    "iam:AddRoleToInstanceProfile",
-    "logs:CreateLogGroup",
-    "ec2:CreateLaunchTemplate",
-    "batch:CreateComputeEnvironment",
-    "batch:CreateJobQueue",
-];
-
-/// A Create one of whose calls hangs for a while, and a Delete that begins meanwhile. The call is carried out when it
-/// has hung long enough, which may be after the Delete has begun.
-async fn cancelled_at(write: &str, seconds: f64, figures: &Mutex<Figures>) {
-    let trial = Trial::begin(format!("cancelled at {write}, which takes {seconds} s"), figures).await;
-    let process = trial.world.lambda.warm().await;
-    trial.world.cloud.put_faults(&[Fault::slow(seconds).of(&process.app).on(write)]).await;
-    let create = trial.stack.start_create().await;
-    let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    while trial.world.cloud.fault_hits().await[0] == 0 {
-        assert!(create.request.answers().is_empty(), "no Create goes by without {write}");
-        ticks.tick().await;
-    }
-    let deleted = trial.stack.roll_back().await;
-    let succeeded = deleted.answer.as_ref().is_some_and(|answer| answer.succeeded);
-    trial.note(|figures| {
-        figures.struck += 1;
-        if !succeeded {
-            figures.unconverged.push(format!("Delete during {write} of Create: {deleted:?}"));
-        }
-    });
-    create.ended().await;
-    trial.end().await;
-}
-
-#[tokio::test]
-async fn a_delete_during_any_write_of_a_create_leaves_nothing() {
-    let figures = Mutex::new(Figures::default());
-    // Shorter and longer than a Delete of nothing takes.
-    let all =
-        WRITES.iter().flat_map(|write| [4.0, 60.0].map(|seconds| cancelled_at(write, seconds, &figures)));
-    run(all).await;
-    figures.into_inner().unwrap().conclude("Deletes in the middle of a Create");
-}
 
 #[tokio::test]
 async fn a_retry_of_a_create_that_cloudformation_has_forgotten_makes_nothing() {
