@@ -21,6 +21,7 @@ pub struct ClaimTable {
     region: String,
     endpoint: String,
     name: String,
+    user_agent: String,
 }
 
 /// Why one try came to nothing.
@@ -47,7 +48,10 @@ impl ClaimTable {
         let named = named.iter().filter_map(|name| std::env::var(name).ok()).find(|url| !url.is_empty());
         let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{suffix}"));
-        Self { http, credentials, region, endpoint, name }
+        // By which the deployer tells the function's calls apart, as the SDK sends it.
+        let app = std::env::var("AWS_SDK_UA_APP_ID").map(|app| format!(" app/{app}")).unwrap_or_default();
+        let user_agent = format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION"));
+        Self { http, credentials, region, endpoint, name, user_agent }
     }
 
     /// Reads an item, consistently.
@@ -150,6 +154,7 @@ impl ClaimTable {
             .map_err(|err| err.to_string())?;
         let (instructions, _) = sign(signable, &params).map_err(|err| err.to_string())?.into_parts();
         let mut request = self.http.post(url).timeout(TIMEOUT).body(body);
+        request = request.header("user-agent", &self.user_agent);
         for (name, value) in headers.into_iter().chain(instructions.headers()) {
             request = request.header(name, value);
         }
