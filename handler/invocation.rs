@@ -19,7 +19,7 @@ use tower_forge_edge::event::Event;
 use tower_forge_edge::table::ClaimTable;
 
 /// How long an invocation is taken to last where its deadline is unknown.
-const UNKNOWN_DEADLINE: Duration = Duration::from_secs(900);
+const UNKNOWN_DEADLINE: Duration = Duration::from_mins(15);
 
 /// The function: what is made once per cold start.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Function {
             }
             Event::Plan(Err(why)) => Ok(json!({"error": why})),
             Event::Sweep => {
-                let until = world.end.saturating_sub(Duration::from_secs(60));
+                let until = world.end.saturating_sub(Duration::from_mins(1));
                 Ok(Box::pin(sweep::sweep(&world, &self.deployment, until)).await)
             }
             Event::Unanswerable(why) => {

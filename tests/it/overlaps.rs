@@ -172,17 +172,19 @@ async fn an_update_in_place_or_to_a_new_generation_that_is_given_up_is_rolled_ba
         (&generation, "batch:CreateComputeEnvironment"),
         (&generation, "batch:UpdateJobQueue"),
     ];
-    run(cases.map(async |(change, hangs)| {
-        let title = format!("{change} given up at {hangs}");
-        let world = unhurried().await;
-        let stack = world.stack(minimal());
-        stack.create().await.expect_success();
-        let first = world.state().await;
-        let update = start_slow_update(&world, &stack, with(change.clone()), hangs).await;
-        stack.give_up(Operation::Update).await;
-        stack.roll_back().await.expect_success();
-        update.ended().await.expect_silence();
-        assert_first_state(&world, &first, &title).await;
+    run(cases.map(|(change, hangs)| {
+        Box::pin(async move {
+            let title = format!("{change} given up at {hangs}");
+            let world = unhurried().await;
+            let stack = world.stack(minimal());
+            stack.create().await.expect_success();
+            let first = world.state().await;
+            let update = start_slow_update(&world, &stack, with(change.clone()), hangs).await;
+            stack.give_up(Operation::Update).await;
+            stack.roll_back().await.expect_success();
+            update.ended().await.expect_silence();
+            assert_first_state(&world, &first, &title).await;
+        })
     }))
     .await;
 }
@@ -468,7 +470,7 @@ async fn deleted_during(write: &str, known: bool, figures: &Mutex<Figures>) {
 async fn a_delete_during_any_sort_of_write_of_a_create_leaves_nothing() {
     let figures = Mutex::new(Figures::default());
     let writes = writes_of_a_create(&figures).await;
-    run(writes.iter().flat_map(|write| [true, false].map(|known| deleted_during(write, known, &figures))))
-        .await;
+    let trials = writes.iter().flat_map(|write| [true, false].map(|known| (write, known)));
+    run(trials.map(|(write, known)| Box::pin(deleted_during(write, known, &figures)))).await;
     figures.into_inner().unwrap().conclude("Deletes during each sort of write of a Create");
 }
