@@ -15,15 +15,15 @@ from show import heading, say, table
 
 RUNS = 5
 MALFORMED = {
-    "RequestType": "Create",
+    "RequestType": "Upsert",
     "ResponseURL": "http://127.0.0.1/response?signed=a%2Fb",
     "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/smoke/00000000-0000-0000-0000-000000000000",
     "RequestId": "smoke",
     "LogicalResourceId": "Smoke",
     "ResourceType": "Custom::TowerForge",
-    "ResourceProperties": {"ServiceToken": "smoke", "NoSuchProperty": "1"},
+    "ResourceProperties": {"ServiceToken": "smoke"},
 }
-"""A request that is refused before any AWS call: it needs no cloud to be answered."""
+"""A request that cannot be read: it needs no cloud to be answered."""
 
 ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
@@ -32,6 +32,7 @@ ENVIRONMENT = {
     # Nothing listens there: a call to AWS would fail.
     "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     "TOWER_FORGE_LOCAL": "1",
+    "TOWER_FORGE_TABLE": "tower-forge-claims",
 }
 
 
@@ -73,7 +74,7 @@ def check_answer(start: Start) -> None:
     wanted = {"Status": "FAILED", "StackId": MALFORMED["StackId"], "RequestId": "smoke", "LogicalResourceId": "Smoke"}
     if wrong := {key: answer.get(key) for key, value in wanted.items() if answer.get(key) != value}:
         raise SystemExit(f"the answer to a malformed event is wrong in {wrong}")
-    if "NoSuchProperty" not in answer.get("Reason", ""):
+    if "RequestType" not in answer.get("Reason", ""):
         raise SystemExit(f"the answer does not say what is wrong: {answer.get('Reason')}")
 
 

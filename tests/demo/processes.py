@@ -114,6 +114,7 @@ def local_environment(account: Account, region: str, scale: float) -> dict[str, 
         "AWS_ENDPOINT_URL": account.url,
         "AWS_SDK_UA_APP_ID": "demo",
         "TOWER_FORGE_LOCAL": "1",
+        "TOWER_FORGE_TABLE": "tower-forge-claims",
         "TOWER_FORGE_TIME_SCALE": str(scale),
     }
 

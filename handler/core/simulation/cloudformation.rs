@@ -1,0 +1,264 @@
+//! CloudFormation: what it asks for, and how it goes on with each answer.
+
+use crate::executor::{Ms, S};
+use crate::lambda::{Payload, deliver};
+use crate::stack_view::{Asked, Waiting};
+use crate::template::Template;
+use crate::world::{LOGICAL, STACK, World};
+use serde_json::{Map, Value};
+use std::rc::Rc;
+use tower_forge_core::claim::Verb;
+use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, ResponseUrl, rfc3339};
+
+/// How an operation ended for CloudFormation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With this physical ID.
+    Success(String),
+    /// With this physical ID.
+    Failed(String),
+    /// CloudFormation did not wait for the end.
+    Cancelled,
+    /// CloudFormation's time was over.
+    TimedOut,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask<'a> {
+    /// What is asked for.
+    pub(crate) verb: Verb,
+    /// The physical ID that comes with it.
+    pub(crate) physical_id: Option<&'a str>,
+    /// What the template says.
+    pub(crate) template: Template,
+    /// What it said before.
+    pub(crate) old: Option<Template>,
+    /// CloudFormation's ID of the request.
+    pub(crate) request_id: &'a str,
+    /// After which time CloudFormation does not wait any more.
+    pub(crate) cancel_after: Option<Ms>,
+}
+
+/// CloudFormation in one life.
+pub(crate) struct CloudFormation {
+    /// The world.
+    pub(crate) world: Rc<World>,
+    /// How long it waits for a response.
+    pub(crate) timeout: Ms,
+}
+
+/// Actions that may be denied.
+const DENIABLE: [&str; 12] = [
+    "iam:CreateRole",
+    "iam:AttachRolePolicy",
+    "iam:AddRoleToInstanceProfile",
+    "ec2:CreateLaunchTemplate",
+    "batch:CreateJobQueue",
+    "batch:UpdateJobQueue",
+    "batch:TagResource",
+    "iam:DeleteRole",
+    "iam:RemoveRoleFromInstanceProfile",
+    "batch:DeleteComputeEnvironment",
+    "batch:DeleteJobQueue",
+    "logs:DeleteLogGroup",
+];
+
+impl CloudFormation {
+    /// A request ID that has not been used.
+    pub(crate) fn request_id(&self) -> String {
+        format!("request-{}", self.world.fresh())
+    }
+
+    fn request(&self, ask: &Ask<'_>) -> Request {
+        let time = rfc3339(self.world.wall()).replace(['-', ':'], "");
+        let signature = self.world.sim.rng.next();
+        let url = format!(
+            "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/{}\
+             ?X-Amz-Date={time}&X-Amz-Expires=7200&X-Amz-Signature={signature:016x}",
+            ask.request_id
+        );
+        let raw = |template: &Template| -> Map<String, Value> { template.properties(self.timeout) };
+        Request {
+            envelope: Envelope {
+                response_url: ResponseUrl::parse(&url, false).expect("it is a URL of AWS"),
+                stack_id: STACK.to_owned(),
+                request_id: ask.request_id.to_owned(),
+                logical_id: LOGICAL.to_owned(),
+                physical_id: ask.physical_id.map(str::to_owned),
+            },
+            operation: match ask.verb {
+                Verb::Create => Operation::Create,
+                Verb::Update => Operation::Update { old: raw(ask.old.as_ref().unwrap_or(&ask.template)) },
+                Verb::Delete => Operation::Delete,
+            },
+            properties: raw(&ask.template),
+            account: AccountScope::of(STACK).expect("it is an ARN"),
+        }
+    }
+
+    /// Asks, and waits for the response.
+    pub(crate) async fn ask(&self, ask: Ask<'_>) -> End {
+        let world = &self.world;
+        let request = self.request(&ask);
+        let operation = request.operation_id();
+        world.count("operations");
+        world.say(|| {
+            format!(
+                "CloudFormation asks: {:?} {operation:.6} of {}, {:?}, {}",
+                ask.verb,
+                ask.physical_id.unwrap_or("nothing"),
+                ask.template,
+                ask.request_id
+            )
+        });
+        let now = world.now();
+        world.excused.set(world.ledger.borrow().down.iter().any(|(_, to)| *to > now + 60 * S));
+        self.trouble();
+        {
+            let mut stack = world.stack.borrow_mut();
+            let same_second = stack.asked.values().any(|asked| asked.signed / S == now / S);
+            if same_second {
+                world.story.has_tie.set(true);
+                world.count("two operations signed in one second");
+            }
+            let asked = Asked {
+                request: request.clone(),
+                verb: ask.verb,
+                signed: now / S * S,
+                number: stack.asked.len(),
+            };
+            stack.asked.insert(operation.clone(), asked);
+            let request_id = ask.request_id.to_owned();
+            stack.waiting = Some(Waiting { request_id, operation: operation.clone(), answer: None });
+        }
+        deliver(world, &Payload { request: Rc::new(request), continuation: None, timeout: self.timeout });
+        let patience = ask.cancel_after.unwrap_or(self.timeout);
+        let taker = Rc::clone(world);
+        let answer = move || taker.stack.borrow().waiting.as_ref().and_then(|waiting| waiting.answer.clone());
+        let answer = world.sim.until_or(now + patience, answer).await;
+        world.stack.borrow_mut().waiting = None;
+        match answer {
+            Some((true, physical_id)) => End::Success(physical_id),
+            Some((false, physical_id)) => End::Failed(physical_id),
+            None if ask.cancel_after.is_some() => {
+                world.count("CloudFormation cancels");
+                world.say(|| "CloudFormation cancels".to_owned());
+                End::Cancelled
+            }
+            None => {
+                world.count("CloudFormation's time is over");
+                world.say(|| "CloudFormation's time is over".to_owned());
+                if world.excused.get() {
+                    world.count("excused: never answered");
+                } else {
+                    world.fail(format!("{:?} {operation:.6} is never answered", ask.verb));
+                }
+                End::TimedOut
+            }
+        }
+    }
+
+    /// What goes wrong during this operation.
+    fn trouble(&self) {
+        let world = &self.world;
+        let rng = &world.sim.rng;
+        let denied = world.chance(110).then(|| *rng.pick(&DENIABLE));
+        if let Some(action) = denied {
+            world.say(|| format!("denied: {action}"));
+        }
+        world.stack.borrow_mut().denied = denied;
+        if world.chance(20) {
+            let from = world.now() + rng.range(0, 120 * S);
+            let to = from + rng.log_range(5 * S, 1200 * S);
+            world.ledger.borrow_mut().down.push((from, to));
+            world.say(|| format!("the table is out of reach from {} to {} s", from / S - 100, to / S - 100));
+            if to - from > 50 * S {
+                world.excuse("the table is away");
+            }
+        }
+    }
+
+    /// Deletes the resource itself, until that has worked.
+    pub(crate) async fn delete(&self, physical_id: &str, template: Template, stack_status: &'static str) {
+        let world = &self.world;
+        world.stack.borrow_mut().is_ending = true;
+        for tries in 0..9 {
+            if tries >= 5 {
+                world.calm_down();
+            }
+            world.show("DELETE_IN_PROGRESS", Some(physical_id), stack_status);
+            let request_id = self.request_id();
+            let ask = Ask {
+                verb: Verb::Delete,
+                physical_id: Some(physical_id),
+                template,
+                old: None,
+                request_id: &request_id,
+                cancel_after: None,
+            };
+            if let End::Success(_) = self.ask(ask).await {
+                world.show("DELETE_COMPLETE", Some(physical_id), "DELETE_COMPLETE");
+                return;
+            }
+            world.count("Delete fails, and is tried again");
+            world.show("DELETE_FAILED", Some(physical_id), "DELETE_FAILED");
+            self.pause().await;
+        }
+        world.fail("no Delete succeeds");
+    }
+
+    /// Deletes what has been replaced; gives up after three tries.
+    pub(crate) async fn clean_up(&self, physical_id: &str, template: Template) {
+        let world = &self.world;
+        world.count("clean-up after a replacement");
+        let request_id = self.request_id();
+        for _ in 0..3 {
+            world.sim.sleep(world.sim.rng.range(S, 4 * S)).await;
+            let ask = Ask {
+                verb: Verb::Delete,
+                physical_id: Some(physical_id),
+                template,
+                old: None,
+                request_id: &request_id,
+                cancel_after: None,
+            };
+            if let End::Success(_) = self.ask(ask).await {
+                return;
+            }
+        }
+        world.count("clean-up failed three times");
+    }
+
+    /// Until CloudFormation's or a person's next step.
+    pub(crate) async fn pause(&self) {
+        let rng = &self.world.sim.rng;
+        let pause = match rng.range(0, 9) {
+            0..=5 => rng.range(S, 8 * S),
+            6..=8 => rng.log_range(S, 900 * S),
+            _ => 7500 * S,
+        };
+        self.world.sim.sleep(pause).await;
+    }
+
+    /// Until CloudFormation reacts to an end.
+    pub(crate) async fn reaction(&self, end: &End) {
+        let rng = &self.world.sim.rng;
+        let pause = match end {
+            // The next event may be signed in the same second.
+            End::Cancelled => rng.log_range(200, 6 * S),
+            _ => rng.range(S, 5 * S),
+        };
+        self.world.sim.sleep(pause).await;
+    }
+}
+
+impl World {
+    /// From now on nothing goes wrong, and nobody else does anything.
+    pub(crate) fn calm_down(&self) {
+        self.calm.set(true);
+        self.stack.borrow_mut().denied = None;
+        self.ledger.borrow_mut().down.clear();
+        self.remove_foreign_queues();
+    }
+}

@@ -1,0 +1,38 @@
+//! Plays lives: `simulate SEEDS [FIRST]`; one of them as a script: `simulate seed N`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit, reason = "a command for people")]
+
+mod account;
+mod batch;
+mod cloudformation;
+mod executor;
+mod host;
+mod iam;
+mod judge;
+mod lambda;
+mod ledger;
+mod life;
+mod others;
+mod population;
+mod rng;
+mod stack_view;
+mod story;
+mod template;
+mod world;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, otherwise: u64| {
+        arguments.get(index).and_then(|argument| argument.parse().ok()).unwrap_or(otherwise)
+    };
+    if arguments.first().is_some_and(|first| first == "seed") {
+        let world = life::play(number(1, 0), true);
+        println!("{}", world.story.lines.borrow().join("\n"));
+        std::process::exit(i32::from(world.story.fault.borrow().is_some()));
+    }
+    let lives = number(0, 10_000);
+    let played = population::play(number(1, 0), lives, &|n| eprint!("\r{n} of {lives} lives "));
+    eprintln!();
+    println!("{}", played.summary());
+    std::process::exit(i32::from(!played.faults.is_empty()));
+}

@@ -1,0 +1,105 @@
+//! What CloudFormation shows, and what it waits for.
+
+use crate::executor::{Ms, S};
+use crate::world::{LOGICAL, STACK, World};
+use std::collections::BTreeMap;
+use tower_forge_core::claim::Verb;
+use tower_forge_core::event::Request;
+use tower_forge_core::port::Shown;
+
+/// What CloudFormation shows of the resource and its stack, since when.
+#[derive(Clone, Debug)]
+struct Row {
+    at: Ms,
+    status: &'static str,
+    physical_id: Option<String>,
+    stack_status: &'static str,
+}
+
+/// An answer that CloudFormation waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// Its request, which an answer must name.
+    pub(crate) request_id: String,
+    /// The operation.
+    pub(crate) operation: String,
+    /// The answer: whether it is SUCCESS, and the physical ID.
+    pub(crate) answer: Option<(bool, String)>,
+}
+
+/// An operation that CloudFormation has asked for.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    /// The request as the function reads it.
+    pub(crate) request: Request,
+    /// What is asked for.
+    pub(crate) verb: Verb,
+    /// When it was signed.
+    pub(crate) signed: Ms,
+    /// Its place among all that were asked for.
+    pub(crate) number: usize,
+}
+
+/// CloudFormation's side of the life.
+#[derive(Default)]
+pub(crate) struct StackView {
+    rows: Vec<Row>,
+    /// What it waits for.
+    pub(crate) waiting: Option<Waiting>,
+    /// All operations by ID.
+    pub(crate) asked: BTreeMap<String, Asked>,
+    /// Whether the resource itself is being deleted.
+    pub(crate) is_ending: bool,
+    /// The action that is denied to the function now.
+    pub(crate) denied: Option<&'static str>,
+}
+
+impl StackView {
+    /// The physical ID that counts now.
+    pub(crate) fn physical_id(&self) -> Option<&str> {
+        self.rows.last().and_then(|row| row.physical_id.as_deref())
+    }
+
+    /// Whether the resource is at rest.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.rows
+            .last()
+            .is_some_and(|row| row.status.ends_with("_COMPLETE") && row.status != "DELETE_COMPLETE")
+    }
+}
+
+impl World {
+    /// From now on CloudFormation shows this.
+    pub(crate) fn show(&self, status: &'static str, physical_id: Option<&str>, stack_status: &'static str) {
+        self.say(|| format!("CloudFormation shows {status} {} ({stack_status})", physical_id.unwrap_or("-")));
+        let row = Row { at: self.now(), status, physical_id: physical_id.map(str::to_owned), stack_status };
+        self.stack.borrow_mut().rows.push(row);
+    }
+
+    fn row(&self) -> Option<Row> {
+        let lag = if self.chance(200) { self.sim.rng.range(0, 3 * S) } else { 0 };
+        let at = self.now().saturating_sub(lag);
+        self.stack.borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
+    }
+
+    /// What CloudFormation shows of a resource.
+    pub(crate) fn shown_now(&self, stack_id: &str, logical_id: &str) -> Shown {
+        if self.chance(5) {
+            return Shown::Unknown;
+        }
+        match self.row() {
+            Some(row) if stack_id == STACK && logical_id == LOGICAL => {
+                Shown::Resource { status: row.status.to_owned(), physical_id: row.physical_id }
+            }
+            _ => Shown::Nothing,
+        }
+    }
+
+    /// What CloudFormation shows of a stack.
+    pub(crate) fn stack_status_now(&self) -> Option<String> {
+        if self.chance(5) {
+            return None;
+        }
+        self.row().map(|row| row.stack_status.to_owned())
+    }
+}
