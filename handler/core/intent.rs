@@ -122,11 +122,6 @@ impl Intent {
         (self.verb != Verb::Delete).then_some(&self.forge)
     }
 
-    /// Whether a Delete of the forge removes it.
-    pub fn disposes(&self) -> bool {
-        !matches!(self.disposes, Ok(false))
-    }
-
     /// What a forge of this request consists of, apart from its properties.
     pub fn context(&self, forge: &ForgeId) -> Context {
         Context {
@@ -183,7 +178,7 @@ impl Intent {
             return Err(refusal.clone());
         }
         // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
-        if phase.is_complete && !wanted.dispose_on_deletion {
+        if phase.is_complete {
             let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
             for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
                 let before = inventory.get(&work_queue).and_then(|queue| queue.tags.get(COMPLETED_TAG));

@@ -11,6 +11,7 @@ mod end;
 use crate::claim::writer::Writer;
 use crate::claim::{Claimant, Verb, duties};
 use crate::deployment::Deployment;
+use crate::desired::is_completed;
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::event::Request;
 use crate::intent::{self, Intent, Phase};
@@ -227,7 +228,7 @@ impl<C: Cloud> Operation<'_, C> {
             let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, phase);
             let outcome = self.reconcile(held, &cx, &kinds, &decide).await?;
             match outcome {
-                Outcome::Done(done) if phase.is_complete || self.intent.disposes() => {
+                Outcome::Done(done) if phase.is_complete || is_completed(&cx, &done.inventory) => {
                     return Ok(Outcome::Done(done));
                 }
                 Outcome::Done(_) => phase.is_complete = true,
