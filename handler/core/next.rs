@@ -74,7 +74,7 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
             .copied()
             .filter(|kind| !history.is_fresh(*kind, situation.settled))
             .collect();
-        let unseen = history.unseen(situation.inventory);
+        let unseen = history.unseen(situation);
         stale.extend(unseen.iter().map(|(kind, _)| *kind));
         if stale.is_empty() {
             return Ok(Next::Finish);

@@ -212,7 +212,7 @@ async fn act<'p, C: Cloud>(
     let after = Situation { now: writer.cloud.now(), ..*situation };
     for (step, result) in steps.iter().zip(results) {
         // A step that a permit's end has cut short goes on after the next look.
-        history.note_sent(step, after.now.mono);
+        history.note_sent(step, &after);
         let Some(result) = result else { continue };
         if result.is_ok() {
             accepted.push(*step);

@@ -2,8 +2,8 @@
 
 use super::{Situation, is_young};
 use crate::error::{Error, Result, ServiceError, chain};
-use crate::inventory::Inventory;
 use crate::plan::{Action, Plan, Step};
+use crate::registry::Desired;
 use crate::resource::{Kind, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct History {
     looks: u32,
     /// When each resource was last begun to be made, whatever came of it.
     begun: BTreeMap<ResourceId, Duration>,
+    /// What each resource was last brought to, whatever came of it, and when.
+    sent: BTreeMap<ResourceId, (Desired, Duration)>,
     /// How long reads may not show what was made.
     read_lag: Duration,
 }
@@ -57,20 +59,30 @@ impl History {
     }
 
     /// Notes that a step's calls were sent, though perhaps not all of them.
-    pub fn note_sent(&mut self, step: &Step, now: Duration) {
+    pub fn note_sent(&mut self, step: &Step, situation: &Situation<'_>) {
+        let now = situation.now.mono;
         if step.action == Action::Create {
             self.begun.insert(step.id.clone(), now);
         }
+        let desired = situation.desired.iter().find(|desired| desired.id == step.id);
+        if let (Action::Create | Action::Update(_), Some(desired)) = (&step.action, desired) {
+            self.sent.insert(step.id.clone(), (desired.clone(), now));
+        }
     }
 
-    /// What this invocation has begun to make, and no look shows that counts: the kind, and from when on one does.
-    /// Only then has it gone again; a Delete that makes the service role anew must not leave it behind.
-    pub(super) fn unseen(&self, inventory: &Inventory) -> Vec<(Kind, Duration)> {
-        let absent = self.begun.iter().filter(|(id, _)| inventory.get(id).is_none());
-        absent
-            .map(|(id, begun)| (id.kind, *begun + self.read_lag))
-            .filter(|(kind, until)| !self.has_looked(*kind, *until))
-            .collect()
+    /// What this invocation has changed and may see as it was before: the kind, and from when on a look counts.
+    ///
+    /// What it has begun to make has gone again only if such a look does not show it: a Delete that makes the service
+    /// role anew must not leave it behind. And where something else is desired than it has sent last, that may be what
+    /// an old look shows.
+    pub(super) fn unseen(&self, situation: &Situation<'_>) -> Vec<(Kind, Duration)> {
+        let absent = self.begun.iter().filter(|(id, _)| situation.inventory.get(id).is_none());
+        let turned = situation.desired.iter().filter_map(|desired| {
+            let (sent, at) = self.sent.get(&desired.id)?;
+            (sent.spec != desired.spec || sent.tags != desired.tags).then_some((&desired.id, at))
+        });
+        let doubtful = absent.chain(turned).map(|(id, at)| (id.kind, *at + self.read_lag));
+        doubtful.filter(|(kind, until)| !self.has_looked(*kind, *until)).collect()
     }
 
     /// Whether a kind was looked at since it was last written to, and since looks count.

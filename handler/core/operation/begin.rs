@@ -17,6 +17,10 @@ use std::time::Duration;
 const SHOWN_WITHIN: Duration = Duration::from_secs(45);
 /// How far what CloudFormation shows may lag behind what it has begun.
 const SHOWN_LATE: Duration = Duration::from_secs(10);
+/// How far CloudFormation's clock may step back.
+const CLOCK_STEP: i64 = 10;
+/// How often a Delete asks before it makes do without CloudFormation's word: that decides what it keeps.
+const QUESTIONS: u32 = 4;
 /// How long to wait before CloudFormation is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -135,6 +139,17 @@ impl<C: Cloud> Operation<'_, C> {
     }
 
     async fn shown(&self) -> Shown {
+        let questions = if self.intent.verb == Verb::Delete { QUESTIONS } else { 1 };
+        for _ in 1..questions {
+            match self.ask().await {
+                Shown::Unknown => self.cloud.sleep(AGAIN).await,
+                shown => return shown,
+            }
+        }
+        self.ask().await
+    }
+
+    async fn ask(&self) -> Shown {
         self.cloud.shown(&self.request.envelope.stack_id, &self.request.envelope.logical_id).await
     }
 
@@ -159,11 +174,14 @@ impl<C: Cloud> Operation<'_, C> {
             && physical_id != self.request.envelope.physical_id.as_deref()
     }
 
+    /// Another delivery of an old Update must not take a newer one's place: what CloudFormation shows does not tell the
+    /// two apart, so that only a small step counts.
     fn is_really_newest(&self, check: &Check, item: Option<&Item>) -> Option<i64> {
         let Check::Passed(Shown::Resource { status, .. }) = check else { return None };
         let newest = item?.order.as_ref()?;
         let other_verb = Verb::of_rank(newest.rank()?) != self.intent.verb;
-        (other_verb && is_in_progress(self.intent.verb, status)).then(|| newest.second().map(|s| s + 1))?
+        let second = newest.second().filter(|second| *second <= self.claimant.signed + CLOCK_STEP)?;
+        (other_verb && is_in_progress(self.intent.verb, status)).then_some(second + 1)
     }
 
     async fn lose(&self, standing: &Standing) -> Result<Ended, Undelivered> {

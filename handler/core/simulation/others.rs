@@ -131,7 +131,9 @@ impl World {
                 Observed::ComputeEnvironment(observed) => observed.enabled,
                 _ => false,
             };
+            let is_served = self.account.borrow().referrers(&version.existing.id).next().is_some();
             enabled
+                && is_served
                 && version.existing.phase == Phase::Settled
                 && version.existing.tags.get(FORGE_TAG) == live.as_ref()
         };
@@ -186,6 +188,12 @@ impl World {
                     observed.roles.clear();
                 }
             });
+        }
+        // With its queue a job ends.
+        let ended =
+            self.truth(&id).filter(|_| id.kind == Kind::JobQueue).map(|queue| queue.existing.refs.clone());
+        for environment in ended.unwrap_or_default() {
+            self.run_jobs(&environment, 0, u32::MAX);
         }
         self.remove(&id);
         self.disturb();
