@@ -21,17 +21,17 @@ use tower_forge_core::resources::name_of;
 pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<Observed>> {
     let family = names.family();
     let pages = services.batch.describe_compute_environments().into_paginator().items().send();
-    let all = pages.try_collect().await.on("batch:DescribeComputeEnvironments", &family)?;
+    let mut all = pages.try_collect().await.on("batch:DescribeComputeEnvironments", &family)?;
+    // Batch goes on listing an environment for a while after it has been deleted; it takes no room in the account.
+    all.retain(|each| each.status() != Some(&CeStatus::Deleted));
     let account = AccountUse {
         total: all.len(),
         in_transition: all.iter().filter(|each| is_in_transition(&phase(each))).count(),
         foreign_references: Vec::new(),
     };
-    // Batch goes on listing an environment for a while after it has been deleted.
-    let stands = |each: &ComputeEnvironmentDetail| each.status() != Some(&CeStatus::Deleted);
-    let ours = all.into_iter().filter(|each| {
-        each.compute_environment_name().is_some_and(|name| name.starts_with(&family)) && stands(each)
-    });
+    let ours = all
+        .into_iter()
+        .filter(|each| each.compute_environment_name().is_some_and(|name| name.starts_with(&family)));
     let mut found: Vec<Found<Observed>> = ours.map(observe).collect();
     for each in found.iter_mut().filter(|each| each.observed.min_vcpus.is_none() && !each.observed.enabled) {
         each.observed.is_idle = !has_jobs(services, &each.observed.arn).await?;

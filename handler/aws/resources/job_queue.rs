@@ -18,11 +18,12 @@ use tower_forge_core::resources::name_of;
 pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<Observed>> {
     let family = names.family();
     let pages = services.batch.describe_job_queues().into_paginator().items().send();
-    let all = pages.try_collect().await.on("batch:DescribeJobQueues", &family)?;
+    let mut all = pages.try_collect().await.on("batch:DescribeJobQueues", &family)?;
+    // Batch goes on listing a queue for a while after it has been deleted; it takes no room in the account.
+    all.retain(|queue| queue.status() != Some(&JqStatus::Deleted));
     let mut account = AccountUse { total: all.len(), ..AccountUse::default() };
     let mut found = Vec::new();
-    // Batch goes on listing a queue for a while after it has been deleted.
-    for queue in all.into_iter().filter(|queue| queue.status() != Some(&JqStatus::Deleted)) {
+    for queue in all {
         account.in_transition += usize::from(is_in_transition(&phase(&queue)));
         let name = queue.job_queue_name().unwrap_or_default().to_owned();
         if name.starts_with(&family) {
