@@ -242,6 +242,17 @@ pub fn released(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
     first.into_iter().chain(last).map(release).collect()
 }
 
+/// Has a work queue wait for everything that does not wait for it. A released forge is adopted in this order: as long as
+/// its work queue is released, a Delete gives back what was adopted, and deletes nothing.
+pub fn put_last(resources: &mut [Desired], work_queue: &ResourceId) {
+    resources.sort_by_key(|resource| (resource.after.contains(work_queue), resource.id == *work_queue));
+    let before = resources.iter().take_while(|resource| resource.id != *work_queue);
+    let before: Vec<ResourceId> = before.map(|resource| resource.id.clone()).collect();
+    for queue in resources.iter_mut().filter(|resource| resource.id == *work_queue) {
+        queue.after.clone_from(&before);
+    }
+}
+
 /// Whether the forge has been completed once: its work queue says so.
 pub fn is_completed(cx: &Context, inventory: &Inventory) -> bool {
     has_tag(cx, inventory, COMPLETED_TAG)

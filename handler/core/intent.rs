@@ -122,6 +122,11 @@ impl Intent {
         (self.verb != Verb::Delete).then_some(&self.forge)
     }
 
+    /// Whether another stack may name a forge of this resource too.
+    pub fn can_be_shared(&self, forge: &ForgeId) -> bool {
+        !forge.is_derived(&self.stack_id, &self.logical_id)
+    }
+
     /// What a forge of this request consists of, apart from its properties.
     pub fn context(&self, forge: &ForgeId) -> Context {
         Context {
@@ -177,9 +182,12 @@ impl Intent {
         {
             return Err(refusal.clone());
         }
+        let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
+        if desired::is_released(cx, inventory) {
+            desired::put_last(&mut resources, &work_queue);
+        }
         // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
         if phase.is_complete {
-            let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
             for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
                 let before = inventory.get(&work_queue).and_then(|queue| queue.tags.get(COMPLETED_TAG));
                 queue.tags.insert(COMPLETED_TAG.to_owned(), before.unwrap_or(&cx.since).clone());

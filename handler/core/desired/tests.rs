@@ -228,6 +228,27 @@ fn another_instance_type_is_another_generation_beside_the_first() {
 }
 
 #[test]
+fn a_work_queue_is_adopted_after_all_that_it_does_not_hold_up() {
+    let inventory = forge_of(&properties(json!({})));
+    let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let mut resources = desired(&context(), &wanted, &network(), &inventory).unwrap();
+    let work_queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    put_last(&mut resources, &work_queue);
+    let (last, others): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| resource.id == work_queue);
+    let (behind, before): (Vec<_>, Vec<_>) =
+        others.iter().partition(|other| other.after.contains(&work_queue));
+    let names =
+        |resources: Vec<&Desired>| resources.iter().map(|each| each.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        names(behind.into_iter().copied().collect()),
+        ["compute environment TowerForge-Cafe-work-65346d53"]
+    );
+    let before: Vec<ResourceId> = before.iter().map(|resource| resource.id.clone()).collect();
+    assert_eq!(last[0].after, before);
+    assert!(before.iter().any(|id| id.kind == Kind::LogGroup) && before.len() > 5, "{before:?}");
+}
+
+#[test]
 fn limits_change_in_place() {
     let inventory = forge_of(&properties(json!({})));
     check(
