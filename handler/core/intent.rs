@@ -27,8 +27,8 @@ use std::time::Duration;
 /// What CloudFormation waits at most, in seconds.
 const SERVICE_TIMEOUT: i32 = 3600;
 
-/// What one request asks for.
-#[derive(Clone, Debug)]
+/// What one request asks for. No `Debug`: a `NoEcho` parameter may be among the properties.
+#[derive(Clone)]
 pub struct Intent {
     /// Create, Update or Delete.
     pub verb: Verb,
