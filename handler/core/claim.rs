@@ -70,6 +70,12 @@ impl Permit {
         Self { mono: sent.mono, wall: sent.wall, lasts: timing.permit }
     }
 
+    /// Whether so much of it is left that the gate need not be asked again.
+    pub fn is_fresh(&self, now: &Now) -> bool {
+        let half = self.lasts / 2;
+        now.mono < self.mono + half && now.since(self.wall) < half
+    }
+
     /// Whether it still holds, by both clocks: a frozen process may have a monotonic clock that stood still.
     pub fn holds(&self, now: &Now) -> bool {
         now.mono < self.mono + self.lasts && now.since(self.wall) < self.lasts

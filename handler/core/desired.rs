@@ -263,19 +263,19 @@ pub fn put_last(resources: &mut [Desired], work_queue: &ResourceId) {
     }
 }
 
-/// Whether the forge has been completed once: its work queue says so.
-pub fn is_completed(cx: &Context, inventory: &Inventory) -> bool {
-    has_tag(cx, inventory, COMPLETED_TAG)
+/// Since when the forge has been completed, if it has been once: its work queue says so.
+pub fn completed<'a>(cx: &Context, inventory: &'a Inventory) -> Option<&'a String> {
+    tag(cx, inventory, COMPLETED_TAG)
 }
 
 /// Whether the forge has been let go and not been adopted completely: its work queue, which is adopted last, says so.
 pub fn is_released(cx: &Context, inventory: &Inventory) -> bool {
-    has_tag(cx, inventory, RELEASED_TAG)
+    tag(cx, inventory, RELEASED_TAG).is_some()
 }
 
-fn has_tag(cx: &Context, inventory: &Inventory, tag: &str) -> bool {
-    let queue = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work));
-    queue.is_some_and(|(queue, _)| cx.owner.owns(&queue.tags) && queue.tags.contains_key(tag))
+fn tag<'a>(cx: &Context, inventory: &'a Inventory, tag: &str) -> Option<&'a String> {
+    let (queue, _) = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work))?;
+    cx.owner.owns(&queue.tags).then(|| queue.tags.get(tag)).flatten()
 }
 
 fn refused(text: impl Into<String>) -> Error {

@@ -61,15 +61,6 @@ pub struct Intent {
     roles: Option<Roles>,
 }
 
-/// What is known besides the request and the inventory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Phase {
-    /// Whether an Update undoes another one: then a file system that has grown meanwhile stays as it is.
-    pub is_rollback: bool,
-    /// Whether everything else stands, so that the forge may be marked as completed.
-    pub is_complete: bool,
-}
-
 impl Intent {
     /// Reads a request that was signed at `signed`.
     pub fn read(request: &Request, deployment: &Deployment, signed: Timestamp) -> Self {
@@ -164,7 +155,8 @@ impl Intent {
         }
     }
 
-    /// What should exist of the forge that the request is about.
+    /// What should exist of the forge that the request is about. Where an Update undoes another one (`is_rollback`), a
+    /// file system that has grown meanwhile stays as it is.
     ///
     /// # Errors
     ///
@@ -174,13 +166,13 @@ impl Intent {
         cx: &Context,
         network: &Result<Network>,
         inventory: &Inventory,
-        phase: Phase,
+        is_rollback: bool,
     ) -> Result<Vec<Desired>> {
         self.check()?;
         let (Some(Ok(wanted)), Some(roles)) = (&self.wanted, &self.roles) else {
             return self.decide_removal(cx, inventory);
         };
-        let grown = if phase.is_rollback { grown(cx, wanted, inventory) } else { None };
+        let grown = if is_rollback { grown(cx, wanted, inventory) } else { None };
         let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), roles, network, inventory)?;
         if let Some(refusal) = &self.identity_refusal
             && !is_behind_queues(&resources, inventory)
@@ -192,11 +184,11 @@ impl Intent {
             desired::put_last(&mut resources, &work_queue);
         }
         // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
-        if phase.is_complete {
-            for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
-                let before = inventory.get(&work_queue).and_then(|queue| queue.tags.get(COMPLETED_TAG));
-                queue.tags.insert(COMPLETED_TAG.to_owned(), before.unwrap_or(&cx.since).clone());
-            }
+        let is_complete = || resources.iter().all(|resource| resource.stands(inventory));
+        let completed =
+            desired::completed(cx, inventory).or_else(|| is_complete().then_some(&cx.since)).cloned();
+        for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
+            queue.tags.extend(completed.clone().map(|since| (COMPLETED_TAG.to_owned(), since)));
         }
         Ok(resources)
     }
@@ -214,7 +206,7 @@ impl Intent {
         let ours = inventory.resources.values().any(|existing| cx.owner.owns(&existing.tags));
         match &self.disposes {
             Err(fault) if ours => Err(fault.clone()),
-            Ok(false) if desired::is_completed(cx, inventory) => Ok(desired::released(cx, inventory)),
+            Ok(false) if desired::completed(cx, inventory).is_some() => Ok(desired::released(cx, inventory)),
             _ => Ok(desired_while_deleting(cx, inventory)),
         }
     }

@@ -12,20 +12,19 @@ mod forge;
 use crate::claim::writer::Writer;
 use crate::claim::{Claimant, Verb, duties};
 use crate::deployment::Deployment;
-use crate::desired::is_completed;
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::event::Request;
-use crate::intent::{self, Intent, Phase};
+use crate::intent::{self, Intent};
 use crate::inventory::Inventory;
 use crate::leg::Continuation;
 use crate::name::ForgeId;
 use crate::network::Network;
 use crate::operation::begin::{Begun, Failed, Held};
-use crate::operation::forge::ForgeHeld;
 use crate::port::{Cloud, Now, Timestamp, Undelivered};
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -91,6 +90,8 @@ struct Operation<'a, C> {
     intent: Intent,
     claimant: Claimant,
     window: Window,
+    /// When it last sent a write, by the monotonic clock.
+    last_write: Cell<Option<Duration>>,
 }
 
 /// What there is to say at the end.
@@ -140,6 +141,7 @@ pub async fn carry_out<C: Cloud>(
         claimant: intent::claimant(request, operation, signed, by),
         window: Window::of(&now, lambda.time_left, intent.signed, intent.service_timeout),
         intent,
+        last_write: Cell::default(),
     };
     let leg = continuation.map_or(1, |leg| leg.leg);
     let (verb, logical_id) = (request.operation.as_str(), &request.envelope.logical_id);
@@ -221,12 +223,12 @@ impl<C: Cloud> Operation<'_, C> {
             Ok(forge) => forge,
             Err(outcome) => return Ok(outcome),
         };
-        let outcome = self.bring_to_what_is_wanted(held, &forge).await;
+        let outcome = self.bring_to_what_is_wanted(held).await;
         self.release_forge(&forge, &outcome).await;
         outcome
     }
 
-    async fn bring_to_what_is_wanted(&self, held: &Held, forge: &ForgeHeld) -> Result<Outcome> {
+    async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {
         let cx = self.intent.context(&self.intent.forge);
         let network = match &self.intent.wanted {
             Some(Ok(wanted)) => Box::pin(self.cloud.network(wanted, &cx.names)).await,
@@ -234,19 +236,9 @@ impl<C: Cloud> Operation<'_, C> {
         };
         let is_rollback = held.is_rollback || self.is_rolling_back().await;
         let kinds = self.deployment.kinds();
-        let mut phase = Phase { is_rollback, is_complete: false };
-        loop {
-            let intent = &self.intent;
-            let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, phase);
-            let outcome = self.reconcile(held, forge, &cx, &kinds, &decide).await?;
-            match outcome {
-                Outcome::Done(done) if phase.is_complete || is_completed(&cx, &done.inventory) => {
-                    return Ok(Outcome::Done(done));
-                }
-                Outcome::Done(_) => phase.is_complete = true,
-                outcome => return Ok(outcome),
-            }
-        }
+        let intent = &self.intent;
+        let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, is_rollback);
+        self.reconcile(held, &cx, &kinds, &decide).await
     }
 
     /// Whether the stack is undoing an Update that had succeeded. Only a file system that may have grown asks for it.
@@ -301,7 +293,7 @@ impl<C: Cloud> Operation<'_, C> {
         let intent = &self.intent;
         let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
         // A file system may have been made before the deployer turned them off.
-        let outcome = self.reconcile(held, &forge, &cx, Kind::ALL, &decide).await;
+        let outcome = self.reconcile(held, &cx, Kind::ALL, &decide).await;
         self.release_forge(&forge, &outcome).await;
         outcome
     }
@@ -309,7 +301,6 @@ impl<C: Cloud> Operation<'_, C> {
     async fn reconcile(
         &self,
         held: &Held,
-        forge: &ForgeHeld,
         cx: &crate::desired::Context,
         kinds: &[Kind],
         desired: crate::reconcile::DesiredState<'_>,
@@ -321,8 +312,7 @@ impl<C: Cloud> Operation<'_, C> {
             until: self.window.until,
             settled: held.settled,
         };
-        let writer = Writer { forge: forge.key.as_deref(), ..self.writer() };
-        Box::pin(reconcile(&writer, &target, desired)).await
+        Box::pin(reconcile(&self.writer(), &target, desired)).await
     }
 
     fn writer(&self) -> Writer<'_, C> {
@@ -330,9 +320,9 @@ impl<C: Cloud> Operation<'_, C> {
             cloud: self.cloud,
             key: &self.claimant.key,
             by: &self.claimant.by,
-            forge: None,
             claimant: Some(&self.claimant),
             timing: self.deployment.timing,
+            last_write: &self.last_write,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::deployment::Deployment;
 use crate::desired::Context;
 use crate::error::{Error, Result, chain};
 use crate::event::{Operation, Request};
-use crate::intent::{Intent, Phase};
+use crate::intent::Intent;
 use crate::inventory::Inventory;
 use crate::name::ForgeId;
 use crate::network::Network;
@@ -44,7 +44,7 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     for (kind, listing) in try_join_all(looks).await? {
         inventory.replace(kind, listing);
     }
-    let desired = intent.decide(&cx, &network, &inventory, Phase::default())?;
+    let desired = intent.decide(&cx, &network, &inventory, false)?;
     let plan = plan(&desired, &inventory, &cx.owner, &|existing| is_young(existing, &inventory, &now));
     let incoming = intent.incoming.as_ref().filter(|incoming| **incoming != intent.forge);
     let replaces = incoming.filter(|_| intent.wanted.is_some());

@@ -2,8 +2,10 @@
 
 use crate::error::ServiceError;
 use crate::for_each_kind;
+use crate::inventory::Inventory;
 use crate::resource::{
-    Change, Found, Kind, Listing, MutatingCall, Recovery, Resource, ResourceId, TagChanges, Tags, Traits,
+    Change, Found, Kind, Listing, MutatingCall, Phase, Recovery, Resource, ResourceId, TagChanges, Tags,
+    Traits,
 };
 use crate::resources;
 use std::collections::BTreeSet;
@@ -184,6 +186,12 @@ impl Desired {
             after: Vec::new(),
             is_draining: true,
         }
+    }
+
+    /// Whether it stands as desired; one that only drains counts as such.
+    pub fn stands(&self, inventory: &Inventory) -> bool {
+        let is_so = |existing: &Existing| existing.phase == Phase::Settled && self.drift(existing).is_empty();
+        self.is_draining || inventory.get(&self.id).is_some_and(is_so)
     }
 
     fn tag_changes(&self, existing: &Existing) -> TagChanges {

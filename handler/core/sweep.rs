@@ -21,6 +21,7 @@ use crate::resources::launch_template::LaunchTemplate;
 use crate::resources::role::Role;
 use crate::table::Updated;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -109,13 +110,14 @@ impl<C: Cloud> Sweep<'_, C> {
             until: self.until,
             settled: now.mono + lag,
         };
+        let last_write = Cell::default();
         let writer = Writer {
             cloud: self.cloud,
             key,
             by,
-            forge: None,
             claimant: None,
             timing: self.deployment.timing,
+            last_write: &last_write,
         };
         let rules = Rules {
             owner: &self.owner,

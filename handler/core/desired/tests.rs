@@ -234,7 +234,8 @@ fn another_instance_type_is_another_generation_beside_the_first() {
 fn a_work_queue_is_adopted_after_all_that_it_does_not_hold_up() {
     let inventory = forge_of(&properties(json!({})));
     let wanted = properties(json!({"InstanceTypes": "m6i"}));
-    let mut resources = desired(&context(), &wanted, &network(), &inventory).unwrap();
+    let mut resources =
+        desired(&context(), &wanted, &Roles::of(&context(), &wanted), &network(), &inventory).unwrap();
     let work_queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
     put_last(&mut resources, &work_queue);
     let (last, others): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| resource.id == work_queue);

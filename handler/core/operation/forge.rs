@@ -1,4 +1,7 @@
 //! The claim on a forge that another stack may name too, around the work on it (rule 11 of the claim).
+//!
+//! The gate does not ask for it: only an invocation that takes the resource's own item first can take the forge from
+//! this one, or another stack after longer than any operation lasts.
 
 use super::Operation;
 use crate::claim::writer::{self, Gate};
@@ -16,15 +19,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A forge that may be worked on.
 pub(super) struct ForgeHeld {
     id: ForgeId,
-    /// The key of its item; none if no other stack can name it.
-    pub(super) key: Option<String>,
+    /// Whether another stack can name it.
+    is_shared: bool,
 }
 
 impl<C: Cloud> Operation<'_, C> {
     /// Waits until no other stack works on a forge, and claims it; or how the operation goes on without.
     pub(super) async fn claim_forge(&self, id: &ForgeId) -> Result<Result<ForgeHeld, Outcome>> {
         if !self.intent.can_be_shared(id) {
-            return Ok(Ok(ForgeHeld { id: id.clone(), key: None }));
+            return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: false }));
         }
         let key = forge_key(id.as_str());
         let until = self.window.until;
@@ -36,7 +39,7 @@ impl<C: Cloud> Operation<'_, C> {
             let claim = self.claimant.claim_forge(id.as_str(), seen.as_ref(), self.cloud.now().wall);
             if let Updated::Done(old) = writer::update(self.cloud, &claim, until).await? {
                 self.wait_for_reads(old.as_ref().map(Item::read)).await;
-                return Ok(Ok(ForgeHeld { id: id.clone(), key: Some(key) }));
+                return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: true }));
             }
             if self.cloud.now().mono + AGAIN >= until {
                 let stack = seen.map(|item| item.stack).unwrap_or_default();
@@ -58,7 +61,7 @@ impl<C: Cloud> Operation<'_, C> {
     /// Gives the forge back when all calls have ended. Whoever has taken the resource has taken the forge as well; and
     /// where it cannot be given back, it is free again once the claim is stale.
     pub(super) async fn release_forge(&self, forge: &ForgeHeld, outcome: &Result<Outcome>) {
-        if forge.key.is_none() || matches!(outcome, Ok(Outcome::Superseded { .. })) {
+        if !forge.is_shared || matches!(outcome, Ok(Outcome::Superseded { .. })) {
             return;
         }
         let release = self.claimant.release_forge(forge.id.as_str(), self.cloud.now().wall);

@@ -6,7 +6,7 @@ use crate::stack_view::Asked;
 use crate::world::{V, World};
 use std::collections::{BTreeMap, HashMap};
 use tower_forge_core::claim::{Item, Verb};
-use tower_forge_core::intent::{Intent, Phase as Moment};
+use tower_forge_core::intent::Intent;
 use tower_forge_core::inventory::Inventory;
 use tower_forge_core::name::FORGE_TAG;
 use tower_forge_core::network::Network;
@@ -335,8 +335,7 @@ impl World {
             }
             inventory.replace(*kind, listing);
         }
-        let moment = Moment { is_rollback: false, is_complete: true };
-        let desired = match intent.decide(&cx, &Ok(network()), &inventory, moment) {
+        let desired = match intent.decide(&cx, &Ok(network()), &inventory, false) {
             Ok(desired) => desired,
             Err(err) => return Some(err.to_string()),
         };
