@@ -55,7 +55,7 @@ fn what_stands_is_finished_only_by_looks_that_count() {
     let desired = crate::desired::desired(
         &cx,
         &wanted,
-        &crate::desired::Roles::of(&cx, &wanted),
+        &crate::desired::Draft::of(&cx, &wanted),
         &network(),
         &inventory,
     )
@@ -138,7 +138,7 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let desired = crate::desired::desired(
         &cx,
         &wanted,
-        &crate::desired::Roles::of(&cx, &wanted),
+        &crate::desired::Draft::of(&cx, &wanted),
         &network(),
         &inventory,
     )
