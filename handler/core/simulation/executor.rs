@@ -82,14 +82,16 @@ pub(crate) struct Executor {
     stopped: Cell<bool>,
 }
 
+/// Among how many places in the order of one moment is drawn.
+const TIES: u64 = 1 << 16;
 /// More events than any life has.
 const LIMIT: u32 = 2_000_000;
 
 impl Executor {
     /// An executor at the beginning of a life.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(rng: Rng) -> Self {
         Self {
-            rng: Rng::new(seed),
+            rng,
             now: Cell::new(100 * S),
             sequence: Cell::default(),
             heap: RefCell::default(),
@@ -124,7 +126,7 @@ impl Executor {
     fn push(&self, at: Ms, what: What) {
         let sequence = self.sequence.get() + 1;
         self.sequence.set(sequence);
-        let key = (at.max(self.now()), self.rng.next(), sequence);
+        let key = (at.max(self.now()), self.rng.below(TIES), sequence);
         self.heap.borrow_mut().push(Entry { key, what });
     }
 
