@@ -1,7 +1,7 @@
 //! One thread, virtual time, a heap of (time, tie, sequence). A kill drops the future; while it is frozen, a future is
 //! not polled.
 
-use crate::rng::Rng;
+use crate::rng::{Rng, WORLD};
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -82,8 +82,6 @@ pub(crate) struct Executor {
     stopped: Cell<bool>,
 }
 
-/// Among how many places in the order of one moment is drawn.
-const TIES: u64 = 1 << 16;
 /// More events than any life has.
 const LIMIT: u32 = 2_000_000;
 
@@ -126,7 +124,7 @@ impl Executor {
     fn push(&self, at: Ms, what: What) {
         let sequence = self.sequence.get() + 1;
         self.sequence.set(sequence);
-        let key = (at.max(self.now()), self.rng.below(TIES), sequence);
+        let key = (at.max(self.now()), self.rng.tie(), sequence);
         self.heap.borrow_mut().push(Entry { key, what });
     }
 
@@ -181,7 +179,10 @@ impl Executor {
         }
         self.current.set(id);
         self.armed.set(task.armed);
-        match task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        self.rng.enter(WORLD + 1 + id);
+        let polled = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.rng.enter(WORLD);
+        match polled {
             Poll::Ready(well) => {
                 drop(task.future);
                 (task.done)(well);

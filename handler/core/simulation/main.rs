@@ -21,7 +21,7 @@ mod template;
 mod world;
 
 use population::Played;
-use rng::Rng;
+use rng::{Rng, Tape};
 
 /// How many lives a test run plays, unless `TOWER_FORGE_LIVES` says otherwise.
 const LIVES: u64 = 10_000;
@@ -109,7 +109,7 @@ fn a_life_can_be_played_again() {
 /// What a life is to show stands for a fault here.
 #[test]
 fn a_life_shrinks_to_what_its_fault_needs() {
-    let legs = |tape: &[u64]| {
+    let legs = |tape: &Tape| {
         let world = life::play(Rng::of_tape(tape), false);
         let has_legs =
             world.story.counts.borrow().contains_key("leg: the work goes on in another invocation");
@@ -119,5 +119,6 @@ fn a_life_shrinks_to_what_its_fault_needs() {
     let long = (0..1000).find_map(|seed| legs(&tape(seed))).expect("some life has legs");
     let (short, lives) = shrink::shrink(long.clone(), 300, legs);
     assert!(legs(&short).is_some());
-    assert!(short.len() < long.len() / 5, "{} draws became {} in {lives} lives", long.len(), short.len());
+    let (before, after) = (shrink::lively(&long).len(), shrink::lively(&short).len());
+    assert!(after < before / 10, "{before} draws became {after} by {lives} lives");
 }

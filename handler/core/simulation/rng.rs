@@ -1,52 +1,86 @@
 //! Chance, from a seed or from a tape of draws.
 //!
 //! What is drawn is recorded, so that a life can be played again from its tape, also from a shorter one. Therefore 0 is
-//! the calm choice wherever there is one: chances do not come true, ranges give their low end.
+//! the calm choice wherever there is one: chances do not come true, ranges give their low end. Each task draws from a
+//! stream of its own, so that a draw more or less changes what befalls its own task alone.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+/// Draws by stream.
+pub(crate) type Tape = BTreeMap<usize, Vec<u64>>;
+
+/// The stream of what no task does; those of the tasks follow.
+pub(crate) const WORLD: usize = 1;
+/// The stream of the order within one moment.
+const TIES: usize = 0;
 
 /// A stream of numbers.
 #[derive(Debug)]
 pub(crate) struct Rng {
     source: Source,
-    drawn: RefCell<Vec<u64>>,
+    stream: Cell<usize>,
+    drawn: RefCell<Tape>,
 }
 
 #[derive(Debug)]
 enum Source {
     /// The state of `SplitMix64`.
     Seed(Cell<u64>),
-    Tape(Vec<u64>),
+    Tape(Tape),
 }
 
 impl Rng {
-    /// The stream of a seed.
+    /// What a seed determines.
     pub(crate) fn of_seed(seed: u64) -> Self {
-        let state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
-        Self { source: Source::Seed(Cell::new(state)), drawn: RefCell::default() }
+        Self::of(Source::Seed(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66)))
     }
 
-    /// What is on a tape; after its end all is 0.
-    pub(crate) fn of_tape(tape: &[u64]) -> Self {
-        Self { source: Source::Tape(tape.to_vec()), drawn: RefCell::default() }
+    /// What is on a tape; after the end of a stream all is 0.
+    pub(crate) fn of_tape(tape: &Tape) -> Self {
+        Self::of(Source::Tape(tape.clone()))
     }
 
-    /// All that has been drawn so far, but for zeros at its end, which a tape need not hold.
-    pub(crate) fn tape(&self) -> Vec<u64> {
-        let drawn = self.drawn.borrow();
-        let end = drawn.iter().rposition(|draw| *draw != 0).map_or(0, |last| last + 1);
-        drawn[..end].to_vec()
+    fn of(source: Source) -> Self {
+        Self { source, stream: Cell::new(WORLD), drawn: RefCell::default() }
     }
 
-    /// A number less than `bound`.
-    pub(crate) fn below(&self, bound: u64) -> u64 {
+    /// All that has been drawn so far.
+    pub(crate) fn tape(&self) -> Tape {
+        self.drawn.borrow().clone()
+    }
+
+    /// From now on a task draws, or the world.
+    pub(crate) fn enter(&self, stream: usize) {
+        self.stream.set(stream);
+    }
+
+    /// Draws: `new` makes a choice of a number of the seed, `known` of one on the tape, which may have been another
+    /// choice's.
+    fn draw(&self, new: impl FnOnce(u64) -> u64, known: impl FnOnce(u64) -> u64) -> u64 {
         let mut drawn = self.drawn.borrow_mut();
-        let number = match &self.source {
-            Source::Seed(state) => split_mix(state),
-            Source::Tape(tape) => tape.get(drawn.len()).copied().unwrap_or_default(),
+        let drawn = drawn.entry(self.stream.get()).or_default();
+        let choice = match &self.source {
+            Source::Seed(state) => new(split_mix(state)),
+            Source::Tape(tape) => {
+                let stream = tape.get(&self.stream.get());
+                known(stream.and_then(|stream| stream.get(drawn.len())).copied().unwrap_or_default())
+            }
         };
-        drawn.push(number % bound);
-        number % bound
+        drawn.push(choice);
+        choice
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        self.draw(|number| number % bound, |number| number % bound)
+    }
+
+    /// A place in the order of one moment.
+    pub(crate) fn tie(&self) -> u64 {
+        let stream = self.stream.replace(TIES);
+        let tie = self.below(1 << 16);
+        self.stream.set(stream);
+        tie
     }
 
     /// A number from `low` to `high`, both included.
@@ -62,7 +96,7 @@ impl Rng {
 
     /// True in `chance` of 1000 cases.
     pub(crate) fn permille(&self, chance: u64) -> bool {
-        self.below(1000) >= 1000 - chance
+        self.draw(|number| u64::from(number % 1000 < chance), |number| u64::from(number == 1)) == 1
     }
 
     /// One of several; the first is the calmest.

@@ -1,65 +1,84 @@
-//! Makes a life that fails as short and as calm as it can be, so that a person can read why.
+//! Makes a life that fails as calm as it can be, so that a person can read why.
 
 use crate::life;
-use crate::rng::Rng;
+use crate::rng::{Rng, Tape};
 use crate::story::sort_of;
 use std::fmt::Write as _;
 
 /// How many lives are played at most to shrink one.
 const PATIENCE: u32 = 2_000;
 
+/// Where a draw is on a tape: its stream, and its place there.
+type Place = (usize, usize);
+
+/// Where the draws are that are not 0.
+pub(crate) fn lively(tape: &Tape) -> Vec<Place> {
+    let places = |(stream, draws): (&usize, &Vec<u64>)| {
+        let stream = *stream;
+        let lively = draws.iter().enumerate().filter(|(_, draw)| **draw != 0);
+        lively.map(|(place, _)| (stream, place)).collect::<Vec<_>>()
+    };
+    tape.iter().flat_map(places).collect()
+}
+
 /// A tape that is being shrunk.
 struct Shrinking<F> {
-    best: Vec<u64>,
+    best: Tape,
     /// Plays a tape: what was drawn, if the life still does what it is to do.
     play: F,
     left: u32,
 }
 
-impl<F: Fn(&[u64]) -> Option<Vec<u64>>> Shrinking<F> {
-    /// Plays a candidate, and keeps it if it is shorter, or as long and lower.
-    fn keeps(&mut self, candidate: &[u64]) -> bool {
+impl<F: Fn(&Tape) -> Option<Tape>> Shrinking<F> {
+    /// Plays a candidate, and keeps it if it is calmer.
+    fn keeps(&mut self, candidate: &Tape) -> bool {
         if self.left == 0 {
             return false;
         }
         self.left -= 1;
+        let rank = |tape: &Tape| {
+            let sum = tape.values().flatten().fold(0_u64, |sum, draw| sum.saturating_add(*draw));
+            (lively(tape).len(), sum)
+        };
         let Some(drawn) = (self.play)(candidate) else { return false };
-        if (drawn.len(), &drawn) >= (self.best.len(), &self.best) {
-            return false;
+        let is_calmer = rank(&drawn) < rank(&self.best);
+        if is_calmer {
+            self.best = drawn;
         }
-        self.best = drawn;
-        true
+        is_calmer
     }
 
-    fn cut_end(&mut self) {
-        let mut size = self.best.len() / 2;
-        while size > 0 {
-            let end = self.best.len().saturating_sub(size);
-            let candidate = self.best[..end].to_vec();
-            if !self.keeps(&candidate) {
-                size /= 2;
+    /// The best tape with some draws set.
+    fn with(&self, places: &[Place], draw: u64) -> Tape {
+        let mut tape = self.best.clone();
+        for (stream, place) in places {
+            if let Some(old) = tape.get_mut(stream).and_then(|draws| draws.get_mut(*place)) {
+                *old = draw;
             }
         }
+        tape
     }
 
-    /// Where the draws are that are not 0 yet.
-    fn lively(&self) -> Vec<usize> {
-        (0..self.best.len()).filter(|place| self.best[*place] != 0).collect()
+    /// Sets all draws of a stream to 0.
+    fn calm_streams(&mut self) {
+        for stream in self.best.keys().copied().collect::<Vec<_>>() {
+            let mut candidate = self.best.clone();
+            candidate.remove(&stream);
+            self.keeps(&candidate);
+        }
     }
 
-    /// Sets draws to 0, many at once first.
-    fn zero_chunks(&mut self) {
-        let mut size = self.lively().len().div_ceil(2);
+    /// Sets draws to 0, many at once first; the last ones first, because what follows a draw depends on it.
+    fn calm_chunks(&mut self) {
+        let mut size = lively(&self.best).len().div_ceil(2);
         while size > 0 {
-            let mut from = 0;
-            loop {
-                let lively = self.lively();
-                let Some(chunk) = lively.get(from..).filter(|rest| !rest.is_empty()) else { break };
-                let mut candidate = self.best.clone();
-                chunk.iter().take(size).for_each(|place| candidate[*place] = 0);
-                // What has become 0 is lively no longer, and the next draws have moved up.
+            let mut kept = 0;
+            while self.left > 0 {
+                let lively = lively(&self.best);
+                let Some(end) = lively.len().checked_sub(kept).filter(|end| *end > 0) else { break };
+                let candidate = self.with(&lively[end.saturating_sub(size)..end], 0);
                 if !self.keeps(&candidate) {
-                    from += size;
+                    kept += size;
                 }
             }
             size /= 2;
@@ -67,45 +86,43 @@ impl<F: Fn(&[u64]) -> Option<Vec<u64>>> Shrinking<F> {
     }
 
     /// Removes draws, so that those behind them move up.
-    fn delete_chunks(&mut self) {
-        for size in [64, 16, 8, 4, 3, 2, 1] {
-            let mut end = self.best.len();
-            while end >= size && self.left > 0 {
-                let mut candidate = self.best.clone();
-                candidate.drain(end - size..end);
-                end = if self.keeps(&candidate) { end.min(self.best.len()) } else { end - size };
+    fn delete(&mut self) {
+        for place in lively(&self.best).into_iter().rev() {
+            let mut candidate = self.best.clone();
+            if let Some(draws) = candidate.get_mut(&place.0).filter(|draws| place.1 < draws.len()) {
+                draws.remove(place.1);
+                self.keeps(&candidate);
             }
         }
     }
 
+    /// Lowers single draws.
     fn lower(&mut self) {
-        for place in self.lively() {
+        for place in lively(&self.best) {
             let mut least = 0;
-            while let Some(now) = self.best.get(place).copied().filter(|now| least < *now) {
-                let mut candidate = self.best.clone();
-                candidate[place] = least.midpoint(now);
+            while let Some(now) = self.best.get(&place.0).and_then(|draws| draws.get(place.1)).copied() {
+                if least >= now || self.left == 0 {
+                    break;
+                }
+                let lower = least.midpoint(now);
+                let candidate = self.with(&[place], lower);
                 if !self.keeps(&candidate) {
-                    least = candidate[place] + 1;
+                    least = lower + 1;
                 }
             }
         }
     }
 }
 
-/// The shortest and calmest tape that was found, for which `play` still gives what was drawn; and how many lives that
-/// took.
-pub(crate) fn shrink(
-    tape: Vec<u64>,
-    patience: u32,
-    play: impl Fn(&[u64]) -> Option<Vec<u64>>,
-) -> (Vec<u64>, u32) {
+/// The calmest tape that was found for which `play` still gives what was drawn, and how many lives that took.
+pub(crate) fn shrink(tape: Tape, patience: u32, play: impl Fn(&Tape) -> Option<Tape>) -> (Tape, u32) {
     let mut shrinking = Shrinking { best: tape, play, left: patience };
     loop {
         let before = shrinking.best.clone();
-        shrinking.cut_end();
-        shrinking.zero_chunks();
-        shrinking.delete_chunks();
+        shrinking.calm_streams();
+        shrinking.calm_chunks();
         shrinking.lower();
+        shrinking.delete();
         if shrinking.left == 0 || shrinking.best == before {
             return (shrinking.best, patience - shrinking.left);
         }
@@ -116,8 +133,8 @@ pub(crate) fn shrink(
 pub(crate) fn script(seed: u64) -> String {
     let world = life::play(Rng::of_seed(seed), false);
     let (fault, tape) = (world.story.fault.take().unwrap_or_default(), world.sim.rng.tape());
-    let draws = tape.len();
-    let fails_alike = |tape: &[u64]| {
+    let draws = lively(&tape).len();
+    let fails_alike = |tape: &Tape| {
         let world = life::play(Rng::of_tape(tape), false);
         let now = world.story.fault.take();
         now.filter(|now| sort_of(now) == sort_of(&fault)).map(|_| world.sim.rng.tape())
