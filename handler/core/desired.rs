@@ -16,7 +16,7 @@ use crate::resources::instance_profile::{self, InstanceProfile};
 use crate::resources::job_queue::JobQueue;
 use crate::resources::log_group::{self, LogGroup};
 use crate::resources::role::Role;
-use crate::user_data::{Boot, TooLong, user_data};
+use crate::user_data::Boot;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod environments;
@@ -92,11 +92,12 @@ impl Context {
 #[derive(Clone, Debug)]
 pub struct Draft {
     roles: BTreeMap<RoleKind, Spec>,
-    /// Before anything has been made; generation and boot are of these.
+    /// Before anything has been made; generation, boot and launch template are of these.
     ids: Ids,
     generation: Generation,
     boot: Boot,
-    user_data: std::result::Result<String, TooLong>,
+    template: Result<Spec>,
+    tags: Tags,
 }
 
 impl Draft {
@@ -105,10 +106,12 @@ impl Draft {
         let ids = Ids::given(properties);
         let lustre = (properties.fsx_name.clone().unwrap_or_default(), String::new());
         let boot = environments::boot(cx, properties, &ids, lustre);
+        let tags = cx.tags(properties);
         Self {
             roles: roles::specs(cx, properties),
             generation: Generation::of(properties, &ids),
-            user_data: user_data(&boot),
+            template: environments::template_spec(properties, &boot, &tags),
+            tags,
             ids,
             boot,
         }
@@ -121,7 +124,6 @@ struct Forge<'a> {
     properties: &'a Properties,
     draft: &'a Draft,
     inventory: &'a Inventory,
-    tags: Tags,
     resources: Vec<Desired>,
 }
 
@@ -145,7 +147,7 @@ impl Forge<'_> {
         self.resources.push(Desired {
             id: id.clone(),
             spec: Some(spec),
-            tags: self.tags.clone(),
+            tags: self.draft.tags.clone(),
             remove_tags,
             after: after.iter().map(|Declared(id)| id.clone()).collect(),
             is_draining: false,
@@ -182,8 +184,7 @@ pub fn desired(
     network: &Result<Network>,
     inventory: &Inventory,
 ) -> Result<Vec<Desired>> {
-    let tags = cx.tags(properties);
-    let mut forge = Forge { cx, properties, draft, inventory, tags, resources: Vec::new() };
+    let mut forge = Forge { cx, properties, draft, inventory, resources: Vec::new() };
     let mut network = LazyNetwork { network, used: None };
 
     let service = forge.role(RoleKind::Service);

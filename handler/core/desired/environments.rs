@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::name::{Pool, RoleKind};
 use crate::network::Network;
 use crate::properties::{AllocStrategy, Properties};
-use crate::resource::{Kind, ResourceId};
+use crate::registry::{Registered as _, Spec};
+use crate::resource::{Kind, ResourceId, Tags};
 use crate::resources::compute_environment::{
     self, ComputeEnvironment, Instances, Lifecycle, Placement, Resources,
 };
@@ -25,12 +26,23 @@ pub(super) fn template(
     ids: &Ids,
     generation: &Generation,
 ) -> Result<Declared> {
-    let properties = forge.properties;
-    let boot = boot(forge.cx, properties, ids, super::storage::lustre(forge, network));
+    let boot = boot(forge.cx, forge.properties, ids, super::storage::lustre(forge, network));
     let draft = forge.draft;
-    let user_data = if boot == draft.boot { draft.user_data.clone() } else { user_data::user_data(&boot) };
-    let user_data = user_data.map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
-    let spec = launch_template::Spec {
+    let spec = if boot == draft.boot {
+        draft.template.clone()
+    } else {
+        template_spec(forge.properties, &boot, &draft.tags)
+    };
+    let name = forge.cx.names.launch_template(&generation.template);
+    let after = later(forge, ids);
+    Ok(forge.declare_spec(ResourceId::new(Kind::LaunchTemplate, name), spec?, &after))
+}
+
+/// What the launch template should be.
+pub(super) fn template_spec(properties: &Properties, boot: &Boot, tags: &Tags) -> Result<Spec> {
+    let user_data = user_data::user_data(boot)
+        .map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
+    Ok(LaunchTemplate::spec(launch_template::Spec {
         root: RootVolume {
             size: properties.ebs_boot_size(),
             encrypted: properties.ebs_encrypted,
@@ -39,11 +51,8 @@ pub(super) fn template(
             throughput: Some(properties.ebs_throughput()).filter(|throughput| *throughput != GP3_THROUGHPUT),
         },
         user_data,
-        instance_tags: forge.tags.clone(),
-    };
-    let name = forge.cx.names.launch_template(&generation.template);
-    let after = later(forge, ids);
-    Ok(forge.declare::<LaunchTemplate>(name, spec, &after))
+        instance_tags: tags.clone(),
+    }))
 }
 
 /// What has to be there before a hash can be known.
@@ -169,6 +178,6 @@ fn instances(forge: &Forge<'_>, placement: Placement, generation: &Generation, p
             _ => properties.image_id.clone(),
         },
         key_pair: properties.ec2_key_pair.clone(),
-        instance_tags: forge.tags.clone(),
+        instance_tags: forge.draft.tags.clone(),
     }
 }

@@ -143,8 +143,8 @@ pub(crate) fn script(seed: u64) -> String {
     let mut script = life::play(Rng::of_tape(&tape), true).story.lines.borrow().join("\n");
     let _ = write!(
         script,
-        "\n\nseed {seed}: {fault}\nshrunk from {draws} to {} draws by {lives} lives",
-        tape.len()
+        "\n\nseed {seed}: {fault}\nshrunk from {draws} to {} draws that are not 0, by {lives} lives",
+        lively(&tape).len()
     );
     script
 }
