@@ -16,8 +16,8 @@ use crate::resources::instance_profile::{self, InstanceProfile};
 use crate::resources::job_queue::JobQueue;
 use crate::resources::log_group::{self, LogGroup};
 use crate::resources::role::Role;
-use generation::Generation;
-use std::collections::BTreeSet;
+use crate::user_data::Boot;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod environments;
 mod generation;
@@ -25,8 +25,9 @@ mod queues;
 mod roles;
 mod storage;
 
+use generation::Generation;
 pub use generation::LATER;
-pub use roles::Roles;
+use storage::Ids;
 
 /// What a forge consists of apart from its properties.
 #[derive(Clone, Debug)]
@@ -86,13 +87,43 @@ impl Context {
     }
 }
 
+/// What follows from a request alone, made once for an operation: to fill in policies, to hash and to write scripts
+/// takes longer than all else that is done after a look.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    roles: BTreeMap<RoleKind, Spec>,
+    /// Before anything has been made; generation, boot and launch template are of these.
+    ids: Ids,
+    generation: Generation,
+    boot: Boot,
+    template: Result<Spec>,
+    tags: Tags,
+}
+
+impl Draft {
+    /// What follows from what the stack says.
+    pub fn of(cx: &Context, properties: &Properties) -> Self {
+        let ids = Ids::given(properties);
+        let lustre = (properties.fsx_name.clone().unwrap_or_default(), String::new());
+        let boot = environments::boot(cx, properties, &ids, lustre);
+        let tags = cx.tags(properties);
+        Self {
+            roles: roles::specs(cx, properties),
+            generation: Generation::of(properties, &ids),
+            template: environments::template_spec(properties, &boot, &tags),
+            tags,
+            ids,
+            boot,
+        }
+    }
+}
+
 /// The resources declared so far.
 struct Forge<'a> {
     cx: &'a Context,
     properties: &'a Properties,
-    roles: &'a Roles,
+    draft: &'a Draft,
     inventory: &'a Inventory,
-    tags: Tags,
     resources: Vec<Desired>,
 }
 
@@ -116,7 +147,7 @@ impl Forge<'_> {
         self.resources.push(Desired {
             id: id.clone(),
             spec: Some(spec),
-            tags: self.tags.clone(),
+            tags: self.draft.tags.clone(),
             remove_tags,
             after: after.iter().map(|Declared(id)| id.clone()).collect(),
             is_draining: false,
@@ -136,7 +167,7 @@ impl Forge<'_> {
 
     fn role(&mut self, kind: RoleKind) -> Declared {
         let id = ResourceId::new(Kind::Role, self.cx.names.role(kind));
-        self.declare_spec(id, self.roles.spec(kind), &[])
+        self.declare_spec(id, self.draft.roles[&kind].clone(), &[])
     }
 }
 
@@ -149,12 +180,11 @@ impl Forge<'_> {
 pub fn desired(
     cx: &Context,
     properties: &Properties,
-    roles: &Roles,
+    draft: &Draft,
     network: &Result<Network>,
     inventory: &Inventory,
 ) -> Result<Vec<Desired>> {
-    let tags = cx.tags(properties);
-    let mut forge = Forge { cx, properties, roles, inventory, tags, resources: Vec::new() };
+    let mut forge = Forge { cx, properties, draft, inventory, resources: Vec::new() };
     let mut network = LazyNetwork { network, used: None };
 
     let service = forge.role(RoleKind::Service);
@@ -177,11 +207,12 @@ pub fn desired(
     storage::declare(&mut forge, &mut network)?;
 
     let ids = storage::ids(&forge);
-    let generation = Generation::of(properties, &ids);
-    let template = environments::template(&mut forge, &network, &ids, &generation)?;
+    let later = (ids != draft.ids).then(|| Generation::of(properties, &ids));
+    let generation = later.as_ref().unwrap_or(&draft.generation);
+    let template = environments::template(&mut forge, &network, &ids, generation)?;
     let mut after = vec![service, profile, template];
     after.extend(fleet);
-    let pools = environments::declare(&mut forge, &mut network, &generation, &after);
+    let pools = environments::declare(&mut forge, &mut network, generation, &after);
     queues::declare(&mut forge, &pools)?;
 
     match network.used {

@@ -5,7 +5,7 @@
 use crate::attributes::attributes;
 use crate::claim::{Claimant, Verb, hex, resource_key};
 use crate::deployment::Deployment;
-use crate::desired::{self, Context, Roles, desired, desired_while_deleting};
+use crate::desired::{self, Context, Draft, desired, desired_while_deleting};
 use crate::error::{Error, Result};
 use crate::event::{AccountScope, Operation, Request, rfc3339};
 use crate::inventory::Inventory;
@@ -22,6 +22,7 @@ use crate::respond::{LIMIT, Response};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What CloudFormation waits at most, in seconds.
@@ -58,7 +59,8 @@ pub struct Intent {
     prefix: String,
     boundary: Option<String>,
     unanswerable: Option<Error>,
-    roles: Option<Roles>,
+    /// Made at the first look, because many invocations end before.
+    draft: OnceLock<Draft>,
 }
 
 impl Intent {
@@ -101,14 +103,13 @@ impl Intent {
             prefix: deployment.prefix.clone(),
             boundary: deployment.boundary.clone(),
             unanswerable: None,
-            roles: None,
+            draft: OnceLock::new(),
             forge,
             incoming,
             wanted,
         };
         if let Some(Ok(wanted)) = &intent.wanted {
             let cx = intent.context(&intent.forge);
-            intent.roles = Some(Roles::of(&cx, wanted));
             intent.unanswerable = Self::check_response(&cx, wanted, request).err();
         }
         intent
@@ -155,7 +156,7 @@ impl Intent {
         }
     }
 
-    /// What should exist of the forge that the request is about. Where an Update undoes another one (`is_rollback`), a
+    /// What should exist of the forge that the request is about; `cx` is its context. Where an Update undoes another one (`is_rollback`), a
     /// file system that has grown meanwhile stays as it is.
     ///
     /// # Errors
@@ -169,11 +170,10 @@ impl Intent {
         is_rollback: bool,
     ) -> Result<Vec<Desired>> {
         self.check()?;
-        let (Some(Ok(wanted)), Some(roles)) = (&self.wanted, &self.roles) else {
-            return self.decide_removal(cx, inventory);
-        };
+        let Some(Ok(wanted)) = &self.wanted else { return self.decide_removal(cx, inventory) };
+        let draft = self.draft.get_or_init(|| Draft::of(cx, wanted));
         let grown = if is_rollback { grown(cx, wanted, inventory) } else { None };
-        let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), roles, network, inventory)?;
+        let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), draft, network, inventory)?;
         if let Some(refusal) = &self.identity_refusal
             && !is_behind_queues(&resources, inventory)
         {

@@ -90,11 +90,18 @@ fn expanded(item: &Value, values: &Values) -> Vec<Value> {
 }
 
 fn single(text: &str, values: &Values) -> String {
-    // Most texts hold nothing to fill in.
-    if !text.contains("${") {
-        return text.to_owned();
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.push_str(before);
+        let value = after.split_once('}').and_then(|(name, after)| Some((values.single.get(name)?, after)));
+        // What is no placeholder of ours is a variable of IAM's.
+        let (value, after) = value.map_or(("${", after), |(value, after)| (value, after));
+        filled.push_str(value);
+        rest = after;
     }
-    values.single.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&placeholder(name), value))
+    filled.push_str(rest);
+    filled
 }
 
 fn placeholder(name: &str) -> String {

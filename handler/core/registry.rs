@@ -26,9 +26,9 @@ macro_rules! registry {
         #[derive(Clone, Debug, PartialEq)]
         pub enum Spec { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Spec>)),+ }
 
-        /// What AWS says a resource is, by kind.
+        /// What AWS says a resource is, by kind. Shared, as specs are.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Observed { $(#[doc = $doc] $kind(Box<<resources::$module::$kind as Resource>::Observed>)),+ }
+        pub enum Observed { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Observed>)),+ }
 
         /// One mutating AWS call, by kind.
         #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +145,7 @@ macro_rules! registry {
 
         $(impl From<Listing<<resources::$module::$kind as Resource>::Observed>> for Listing<Observed> {
             fn from(listing: Listing<<resources::$module::$kind as Resource>::Observed>) -> Self {
-                listing.map(|observed| Observed::$kind(Box::new(observed)))
+                listing.map(|observed| Observed::$kind(Arc::new(observed)))
             }
         })+
     };

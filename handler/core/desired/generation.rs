@@ -10,34 +10,44 @@ use super::storage::Ids;
 use crate::name::{Pool, hash8};
 use crate::properties::Properties;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Stands for a hash that is not known yet, because a file system has to be made first.
 pub const LATER: &str = "(known later)";
 
-/// The hashes of the generation that is wanted.
-pub(super) struct Generation<'a> {
-    properties: &'a Properties,
-    /// What the launch template's hash covers; `None` if that is not known yet.
-    content: Option<Value>,
+/// The hashes of one generation.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
     /// The hash of the launch template.
     pub(super) template: String,
+    /// The hash of the environment of each pool that is wanted.
+    pub(super) environments: BTreeMap<Pool, String>,
 }
 
-impl<'a> Generation<'a> {
+impl Generation {
     /// The generation of these properties and file systems.
-    pub(super) fn of(properties: &'a Properties, ids: &Ids) -> Self {
+    pub(super) fn of(properties: &Properties, ids: &Ids) -> Self {
         let content = template_content(properties, ids);
-        let template = content.as_ref().map_or_else(|| LATER.to_owned(), hash8);
-        Self { properties, content, template }
-    }
-
-    /// The hash of one pool's environment.
-    pub(super) fn environment(&self, pool: Pool) -> String {
-        match &self.content {
+        let hash = |pool: &Pool| match &content {
             None => LATER.to_owned(),
-            Some(content) => hash8(&environment_content(self.properties, content, pool)),
+            Some(content) => hash8(&environment_content(properties, content, *pool)),
+        };
+        Self {
+            template: content.as_ref().map_or_else(|| LATER.to_owned(), hash8),
+            environments: pools(properties).into_iter().map(|pool| (pool, hash(&pool))).collect(),
         }
     }
+}
+
+/// The pools that are wanted.
+fn pools(properties: &Properties) -> Vec<Pool> {
+    let wanted = [
+        (Pool::Work, true),
+        (Pool::Head, properties.has_head_environment()),
+        (Pool::OnDemand, properties.on_demand_fallback),
+        (Pool::Dragen, properties.dragen_enabled),
+    ];
+    wanted.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(pool, _)| pool).collect()
 }
 
 fn template_content(properties: &Properties, ids: &Ids) -> Option<Value> {

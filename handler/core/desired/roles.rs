@@ -21,22 +21,16 @@ const KMS: Policy = ("kms-policy", &documents::KMS);
 const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
 const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", &documents::SECRETS_EXECUTION);
 
-/// What the roles of a forge should be. Nothing that is observed changes them, so they are made once for an operation.
-#[derive(Clone, Debug)]
-pub struct Roles(BTreeMap<RoleKind, registry::Spec>);
-
-impl Roles {
-    /// The roles of a forge.
-    pub fn of(cx: &Context, properties: &Properties) -> Self {
-        let values = values(cx, properties);
-        let spec = |kind| (kind, Role::spec(spec(cx, properties, &values, kind)));
-        Self(RoleKind::ALL.into_iter().map(spec).collect())
-    }
-
-    /// What one of them should be.
-    pub(super) fn spec(&self, kind: RoleKind) -> registry::Spec {
-        self.0[&kind].clone()
-    }
+/// What the roles should be that a forge may have.
+pub(super) fn specs(cx: &Context, properties: &Properties) -> BTreeMap<RoleKind, registry::Spec> {
+    let values = values(cx, properties);
+    let may_have = |kind: &RoleKind| match kind {
+        RoleKind::Service | RoleKind::Instance | RoleKind::Execution => true,
+        RoleKind::Fleet => properties.needs_fleet_role(),
+        RoleKind::Fargate => properties.fargate_head_enabled,
+    };
+    let kinds = RoleKind::ALL.into_iter().filter(may_have);
+    kinds.map(|kind| (kind, Role::spec(spec(cx, properties, &values, kind)))).collect()
 }
 
 fn spec(cx: &Context, properties: &Properties, values: &Values, kind: RoleKind) -> Spec {

@@ -58,7 +58,7 @@ fn what_stands_is_finished_only_by_looks_that_count() {
     let desired = crate::desired::desired(
         &cx,
         &wanted,
-        &crate::desired::Roles::of(&cx, &wanted),
+        &crate::desired::Draft::of(&cx, &wanted),
         &network(),
         &inventory,
     )
@@ -141,7 +141,7 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let desired = crate::desired::desired(
         &cx,
         &wanted,
-        &crate::desired::Roles::of(&cx, &wanted),
+        &crate::desired::Draft::of(&cx, &wanted),
         &network(),
         &inventory,
     )
