@@ -116,7 +116,7 @@ fn claimant<W: Clock>(world: &W, died: &Died<'_>) -> Claimant {
 
 fn failure(died: &Died<'_>) -> String {
     let physical_id = intent::failure_id(died.request);
-    tracing::error!(reason = died.reason, "answers for an invocation that died");
+    tracing::error!(reason = died.reason, "responding for an invocation that died");
     let response = Response::Failed { physical_id, reason: died.reason.clone() };
     response.body(&died.request.envelope).unwrap_or_default()
 }

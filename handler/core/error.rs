@@ -134,7 +134,7 @@ impl Error {
             }
             Self::Call { source, .. } if source.is_quota() => "delete unused resources or raise the quota",
             Self::TimedOut(_) | Self::Call { .. } => {
-                "deploy or delete again: the work goes on where it stopped"
+                "deploy or delete again; the work resumes where it stopped"
             }
         }
     }
@@ -237,7 +237,7 @@ impl ServiceError {
     pub fn transient(&self) -> Option<&'static str> {
         let texts = [
             ("is being modified", "it is being modified"),
-            ("found existing JobQueue relationship", "a queue still holds it"),
+            ("found existing JobQueue relationship", "a job queue still refers to it"),
             ("created and valid before attaching", "its environments are not valid yet"),
             ("must be valid before attaching", "its environments are not valid yet"),
             ("Invalid IAM Instance Profile name", "the instance profile has not propagated"),
@@ -246,7 +246,7 @@ impl ServiceError {
             return Some(why);
         }
         if self.is_throttled() {
-            return Some("AWS asks for fewer calls");
+            return Some("the call was throttled");
         }
         if self.is_failure() {
             return Some("the service does not answer");
@@ -259,12 +259,12 @@ impl ServiceError {
                 Some("it cannot be changed yet")
             }
             "DeleteConflict" | "DeleteConflictException" => Some("something is still attached to it"),
-            "NoSuchEntity" | "NoSuchEntityException" => Some("IAM does not show it everywhere yet"),
+            "NoSuchEntity" | "NoSuchEntityException" => Some("it has not propagated in IAM yet"),
             "IncorrectMountTargetState" => Some("a mount target is not available yet"),
             "IncorrectFileSystemLifeCycleState" => Some("the file system is not available yet"),
             "FileSystemInUse" => Some("its mount targets are still there"),
             "DependencyTimeout" | "OperationAborted" | "OperationAbortedException" => {
-                Some("AWS asks to try again")
+                Some("AWS asks for a retry")
             }
             _ => None,
         }

@@ -127,7 +127,7 @@ pub async fn carry_out<C: Cloud>(
     };
     let intent = Intent::read(request, deployment, Timestamp::from_secs(signed));
     if url.signed_at().is_some() && now.since(intent.signed) > intent.service_timeout {
-        tracing::warn!("a stale event; nothing is touched");
+        tracing::warn!("stale event; nothing was changed");
         return Ok(Ended::Silent("CloudFormation has given up"));
     }
     let by = format!("{}/{:016x}", lambda.request_id, cloud.random());
@@ -168,11 +168,11 @@ impl<C: Cloud> Operation<'_, C> {
         };
         let verdict = match verdict {
             Verdict::Superseded { lost_tie: true } => {
-                let err = "another operation that was signed in the same second goes first; try again";
+                let err = "another operation signed in the same second takes precedence; try again";
                 return self.respond_failure(&Error::Refused(err.to_owned())).await;
             }
             Verdict::Superseded { lost_tie: false } => {
-                tracing::info!("superseded; another invocation answers");
+                tracing::info!("superseded; another invocation responds");
                 return Ok(Ended::Silent("a newer operation or another delivery has the claim"));
             }
             Verdict::Pending(pending) => match self.hand_over(&held, pending).await {

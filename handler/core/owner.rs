@@ -42,6 +42,6 @@ pub fn describe_owner(tags: &Tags) -> String {
             format!("forge {forge} of {logical} in stack {stack}")
         }
         (Some(forge), None) => format!("forge {forge} of an unknown stack"),
-        _ => "another owner: it bears no tag of Tower Forge".to_owned(),
+        _ => "another owner; it has no Tower Forge tags".to_owned(),
     }
 }

@@ -212,14 +212,14 @@ impl Rules<'_> {
             return text("it is enabled");
         }
         if !observed.is_idle {
-            return text("jobs still run in it");
+            return text("jobs are still running in it");
         }
         if let Some(queue) = inventory.foreign_referrer(&existing.id) {
             return Some(format!("job queue {queue}, which this forge does not own, refers to it"));
         }
-        let Some(since) = parse_rfc3339(since) else { return text("its tag does not tell since when") };
+        let Some(since) = parse_rfc3339(since) else { return text("the time in its tag cannot be read") };
         let young = self.now.since_date(since) < self.least_age;
-        if young { text("it has not retired for long enough") } else { None }
+        if young { text("it retired too recently") } else { None }
     }
 
     /// What retires and stays, and why.

@@ -107,7 +107,7 @@ async fn what_has_just_been_replaced_waits() {
     stack.update(with(json!({"InstanceTypes": "m6i"}))).await.expect_success();
     let (before, seq) = (world.state().await, world.now().await);
     let report = sweep(&world).await;
-    assert!(report["waiting"].to_string().contains("not retired for long enough"), "{report:#}");
+    assert!(report["waiting"].to_string().contains("retired too recently"), "{report:#}");
     world.assert_no_change_since(seq).await;
     assert_eq!(world.state().await, before);
 }

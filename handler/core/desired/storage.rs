@@ -67,8 +67,8 @@ fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<
     match now {
         // What is wanted is unknown where the network could not be looked up, and then nothing is made in it.
         Some(now) if !now.is_empty() && !wanted.is_empty() && now != wanted => Err(refused(format!(
-            "VpcId: given {wanted}, allowed: {now}, where the {kind} file system {id} is; a created file system is \
-             data and does not move; to change the network, deploy another forge, copy the files, and delete the \
+            "VpcId: given {wanted}, allowed: {now}, where the {kind} file system {id} is; a file system \
+             holds data and cannot move; to change the network, deploy another forge, copy the files, and delete the \
              old forge"
         ))),
         _ => Ok(()),
@@ -76,25 +76,25 @@ fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<
 }
 
 fn refuse(spec: &fsx::Spec, observed: &fsx::Observed) -> Result<()> {
-    let instead = "a created file system is data and only grows; to change it otherwise, deploy another forge with \
+    let instead = "a file system holds data and can only grow; for any other change, deploy another forge with \
                    the new properties, copy the files, and delete the old forge";
     if spec.size < observed.size {
         let (given, now) = (spec.size, observed.size);
         return Err(refused(format!(
-            "FsxSize: given {given}, allowed: at least {now}, the size it has; {instead}"
+            "FsxSize: given {given}, allowed: at least {now}, its current size; {instead}"
         )));
     }
     if !observed.deployment_type.is_empty() && spec.deployment_type != observed.deployment_type {
         let (given, now) = (&spec.deployment_type, &observed.deployment_type);
         return Err(refused(format!(
-            "FsxDeploymentType: given {given}, allowed: {now}, which it has; {instead}"
+            "FsxDeploymentType: given {given}, allowed: {now}, its current type; {instead}"
         )));
     }
     if let (Some(given), Some(now)) = (spec.throughput, observed.throughput)
         && given != now
     {
         return Err(refused(format!(
-            "FsxThroughput: given {given}, allowed: {now}, which it has; {instead}"
+            "FsxThroughput: given {given}, allowed: {now}, its current throughput; {instead}"
         )));
     }
     Ok(())

@@ -87,7 +87,7 @@ impl<C: Cloud> Operation<'_, C> {
                             check = Check::Open;
                             continue;
                         }
-                        tracing::warn!("this operation was signed before an older one; it goes after it");
+                        tracing::warn!("signed before an operation that started earlier; ordered after it");
                         claimant.signed = signed;
                         continue;
                     }
@@ -101,7 +101,9 @@ impl<C: Cloud> Operation<'_, C> {
             let shown = match &check {
                 Check::Passed(shown) => shown.clone(),
                 Check::Failed => {
-                    let err = Error::Refused("CloudFormation does not show this operation".to_owned());
+                    let err = Error::Refused(
+                        "CloudFormation does not show this operation as in progress".to_owned(),
+                    );
                     return ended(self.respond_failure(&err).await);
                 }
                 // Once over, the item is read once more before the answer.
@@ -186,11 +188,11 @@ impl<C: Cloud> Operation<'_, C> {
 
     async fn lose(&self, standing: &Standing) -> Result<Ended, Undelivered> {
         if *standing == Standing::LostTie {
-            let err = "another operation that was signed in the same second goes first; try again";
+            let err = "another operation signed in the same second takes precedence; try again";
             return self.respond_failure(&Error::Refused(err.to_owned())).await;
         }
-        tracing::info!("a newer operation has begun; nothing is touched");
-        Ok(Ended::Silent("a newer operation has begun"))
+        tracing::info!("superseded by a newer operation; nothing was changed");
+        Ok(Ended::Silent("superseded by a newer operation"))
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {

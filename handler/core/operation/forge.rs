@@ -40,7 +40,9 @@ impl<C: Cloud> Operation<'_, C> {
             }
             if self.cloud.now().mono + AGAIN >= until {
                 let stack = seen.map(|item| item.stack).unwrap_or_default();
-                return Ok(Err(Outcome::Pending(vec![format!("forge {id}, on which stack {stack} works")])));
+                return Ok(Err(Outcome::Pending(vec![format!(
+                    "forge {id}, which stack {stack} is changing"
+                )])));
             }
             self.cloud.sleep(AGAIN).await;
         }
