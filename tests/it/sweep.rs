@@ -149,7 +149,10 @@ async fn a_fargate_generation_is_idle_when_no_job_of_its_queue_runs() {
     let (job, blue) = world.cloud.start_job(&queue).await;
     stack.update(fargate("2")).await.expect_success();
     let report = sweep(&world).await;
-    assert!(report["waiting"].to_string().contains(&format!("{blue}: jobs are still running in it")), "{report:#}");
+    assert!(
+        report["waiting"].to_string().contains(&format!("{blue}: jobs are still running in it")),
+        "{report:#}"
+    );
     assert_eq!(world.state().await.queue(&queue).order.len(), 2);
     world.cloud.end_job(&job).await;
     let report = sweep(&world).await;

@@ -1,4 +1,4 @@
-//! PURE. File systems. A file system is data: no Update deletes one.
+//! PURE. File systems. They hold data, so no Update deletes one.
 
 use super::{Forge, LazyNetwork, refused};
 use crate::error::Result;
@@ -7,16 +7,16 @@ use crate::resource::Phase;
 use crate::resources::efs::{self, Efs};
 use crate::resources::fsx::{self, Fsx};
 
-/// The IDs of a forge's file systems, made or brought.
+/// The IDs of a forge's file systems, created or existing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
-    /// One that is wanted has not been made yet.
+    /// A desired file system has not been created yet.
     Later,
     /// Known.
     Known {
         /// EFS.
         efs: Option<String>,
-        /// FSx; of one that was brought, its DNS name.
+        /// FSx; for an existing one, its DNS name.
         fsx: Option<String>,
     },
 }
@@ -55,14 +55,14 @@ pub(super) fn declare(forge: &mut Forge<'_>, network: &mut LazyNetwork<'_>) -> R
     Ok(())
 }
 
-/// A file system that is not wanted any more but kept; one that failed holds nothing.
+/// A file system that is no longer desired but kept; a failed one holds no data.
 fn kept<'a, R: Registered>(forge: &Forge<'a>, name: &str) -> Option<&'a Existing> {
     let (existing, _) = forge.inventory.find::<R>(name)?;
     let stays = !matches!(existing.phase, Phase::Deleting(_) | Phase::Broken(_));
     (stays && forge.cx.owner.owns(&existing.tags)).then_some(existing)
 }
 
-/// Refuses another network: instances there would not reach the file system.
+/// Refuses another network: its instances could not reach the file system.
 fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<()> {
     match now {
         // What is wanted is unknown where the network could not be looked up, and then nothing is made in it.

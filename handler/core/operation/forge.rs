@@ -1,4 +1,4 @@
-//! The claim on a forge that another stack may name too, around the work on it (rule 11 of the claim).
+//! The claim on a forge that another stack may also name, held while the forge is changed (rule 11 of the claim).
 
 use super::Operation;
 use crate::claim::writer::{self, Gate};
@@ -10,18 +10,18 @@ use crate::reconcile::Outcome;
 use crate::table::Updated;
 use std::time::Duration;
 
-/// How long to wait before the forge's item is read again.
+/// Pause before the forge's item is read again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// A forge that may be worked on.
+/// A forge that may be changed.
 pub(super) struct ForgeHeld {
     id: ForgeId,
-    /// The key of its item; none if no other stack can name it.
+    /// The key of its item; `None` if no other stack can name the forge.
     pub(super) key: Option<String>,
 }
 
 impl<C: Cloud> Operation<'_, C> {
-    /// Waits until no other stack works on a forge, and claims it; or how the operation goes on without.
+    /// Waits until no other stack changes the forge, then claims it; or returns the outcome without the forge.
     pub(super) async fn claim_forge(&self, id: &ForgeId) -> Result<Result<ForgeHeld, Outcome>> {
         if !self.intent.can_be_shared(id) {
             return Ok(Ok(ForgeHeld { id: id.clone(), key: None }));
@@ -48,7 +48,7 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// Waits until reads show all that another stack has done to the forge.
+    /// Waits until reads show everything that another stack did to the forge.
     async fn wait_for_reads(&self, old: Option<Item>) {
         let other = old.filter(|item| item.stack != self.claimant.stack_id);
         let Some(wrote_at) = other.and_then(|item| item.wrote_at) else { return };
@@ -57,8 +57,8 @@ impl<C: Cloud> Operation<'_, C> {
         self.cloud.sleep(wait.min(self.window.until.saturating_sub(now.mono))).await;
     }
 
-    /// Gives the forge back when all calls have ended. Whoever has taken the resource has taken the forge as well; and
-    /// where it cannot be given back, it is free again once the claim is stale.
+    /// Releases the forge when all calls have ended. An invocation that has taken over the resource has also taken over
+    /// the forge. If the release fails, the forge is free once the claim is stale.
     pub(super) async fn release_forge(&self, forge: &ForgeHeld, outcome: &Result<Outcome>) {
         if forge.key.is_none() || matches!(outcome, Ok(Outcome::Superseded { .. })) {
             return;

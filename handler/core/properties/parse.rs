@@ -1,4 +1,4 @@
-//! From CloudFormation's properties to ours, one line for each.
+//! Parsing of CloudFormation's properties, one line for each.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::{AllocStrategy, Fault, FsxDeploymentType, Limits, Properties, Provisi
 use super::{checks, rules, table, tags};
 use crate::user_data::check;
 
-/// Reads all properties, then checks what they must be together.
+/// Reads all properties, then checks the rules between them.
 pub(super) fn parse(raw: &Map<String, Value>, limits: &Limits) -> Result<Properties, Vec<Fault>> {
     let mut reader = Reader::new(raw, limits);
     names(&mut reader);
@@ -193,7 +193,7 @@ fn policies(r: &mut Reader<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The ARN, where the function's deployer allows it.
+/// The ARN, if the function's deployer allows it.
 fn listed(r: &mut Reader<'_>, name: &str, arn: String, patterns: &[String], setting: &str) -> Option<String> {
     if checks::allowed(&arn, patterns) {
         return Some(arn);

@@ -1,4 +1,4 @@
-//! What properties must be together, and why.
+//! Rules between properties, with reasons.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::read::{Reader, scalar};
 use super::{Fault, Properties, WorkDir, checks};
 
-/// Checks all rules. A rule says nothing about properties that already have a fault: what they would have been
-/// is not known.
+/// Checks all rules. A rule skips properties that already have a fault, because their intended value is unknown.
 pub(super) fn check(properties: &Properties, reader: &mut Reader<'_>) {
     let mut rules = Rules {
         faulty: reader
@@ -33,7 +32,7 @@ struct Rules<'r, 'a> {
 }
 
 impl Rules<'_, '_> {
-    /// Notes a fault of `name` where the rule is `broken`. The rule is also about the properties `with`.
+    /// Records a fault of `name` if the rule is `broken`. The rule also involves the properties `with`.
     fn rule(&mut self, broken: bool, name: &str, with: &[&str], allowed: &str, hint: &str) {
         let unknown = self.faulty.contains(name) || with.iter().any(|other| self.faulty.contains(*other));
         if broken && !unknown {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::read::{Reader, boolean, scalar};
 use super::{EnvironmentVariable, Fault, checks};
 
-/// AWS takes 50 tags; the rest are ours.
+/// AWS allows 50 tags; the forge uses the rest.
 const MOST: usize = 42;
 
 /// Reads `Tags`.
@@ -101,7 +101,7 @@ fn variables(value: &Value) -> Option<Vec<EnvironmentVariable>> {
     }
 }
 
-/// One variable of a list. Head and compute jobs both have it, unless the item says which.
+/// One variable of a list, for head and compute jobs unless the item selects one of them.
 fn variable(item: &Map<String, Value>) -> Option<EnvironmentVariable> {
     if item.keys().any(|key| !matches!(key.as_str(), "Name" | "Value" | "Head" | "Compute")) {
         return None;

@@ -1,8 +1,8 @@
-//! Checks of what a stack may put into the user data. Each refusal is a sentence for the person who wrote the stack.
+//! Checks of values for the user data. Each error is a sentence for the stack author.
 
 use super::SCRATCH;
 
-/// Folders that belong to the system or to us: nothing is mounted on, in or above them.
+/// Folders of the system and of the forge: nothing is mounted on, in or above them.
 const OCCUPIED: [&str; 17] = [
     "/bin",
     "/boot",
@@ -44,13 +44,13 @@ pub fn check_mount_path(path: &str) -> Result<(), String> {
     }
 }
 
-/// The lines of `EcsConfig` that say something: without comments and empty ones.
+/// The lines of `EcsConfig` without comments and empty lines.
 pub fn ecs_config_lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(str::to_owned).collect()
 }
 
-/// Checks one line of `ecs.config`. What is refused is not repeated: it may hold a password.
+/// Checks one line of `ecs.config`. Errors do not repeat the value, which may be a password.
 pub fn check_ecs_line(line: &str) -> Result<(), String> {
     let Some((key, _)) = line.split_once('=') else {
         return Err("a line is KEY=value".to_owned());
