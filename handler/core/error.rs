@@ -32,7 +32,7 @@ pub enum Error {
         reason: String,
     },
     /// A resource of the desired name exists and belongs to another owner.
-    #[error("{resource} exists and belongs to {owner}; it was not touched")]
+    #[error("{resource} exists and belongs to {owner}; it was not changed")]
     NotOurs {
         /// The resource.
         resource: String,
@@ -253,7 +253,7 @@ impl ServiceError {
         }
         match self.code.as_str() {
             "ConcurrentModification" | "ConcurrentModificationException" => {
-                Some("another change is under way")
+                Some("another change is in progress")
             }
             "EntityTemporarilyUnmodifiable" | "EntityTemporarilyUnmodifiableException" => {
                 Some("it cannot be changed yet")

@@ -111,7 +111,7 @@ pub fn faults(
         }
     }
     if properties.subnets.is_empty() && subnets.is_empty() {
-        faults.push(format!("Subnets: not given, and {vpc} has none; name subnets of another VPC"));
+        faults.push(format!("Subnets: missing, and {vpc} has none; set Subnets of another VPC"));
     }
     for given in &properties.security_groups {
         match groups.iter().find(|group| group.id == *given) {

@@ -159,7 +159,7 @@ async fn observe<C: Cloud>(
 
 fn pending(plan: &Plan, history: &History) -> Vec<String> {
     let pending = history.pending(plan);
-    if pending.is_empty() { vec!["what was changed before to become visible".to_owned()] } else { pending }
+    if pending.is_empty() { vec!["earlier changes to become visible".to_owned()] } else { pending }
 }
 
 /// Observes some kinds concurrently and replaces their inventory. Throttled and failed reads are retried, which only

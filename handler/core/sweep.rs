@@ -84,7 +84,7 @@ impl<C: Cloud> Sweep<'_, C> {
         let by = format!("sweep/{:016x}", self.cloud.random());
         let claim = claim_for_sweep(&key, &by, self.cloud.now().wall);
         let Updated::Done(old) = writer::update(self.cloud, &claim, self.until).await? else {
-            return Ok(self.waiting("an operation on it is under way"));
+            return Ok(self.waiting("an operation on it is in progress"));
         };
         let swept = self.collect(&key, &by, old.as_ref().map(Item::read).as_ref()).await;
         let release = release(&key, &by, self.cloud.now().wall);
@@ -133,7 +133,7 @@ impl<C: Cloud> Sweep<'_, C> {
                 failed: Vec::new(),
             },
             Outcome::Pending(pending) => self.waiting(&pending.join("; ")),
-            Outcome::Superseded { .. } => self.waiting("an operation on it has begun"),
+            Outcome::Superseded { .. } => self.waiting("an operation on it has started"),
         })
     }
 

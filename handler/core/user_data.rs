@@ -109,7 +109,7 @@ pub struct Boot {
 
 /// The user data would not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the user data has {size} bytes, and EC2 takes {LIMIT}; shorten EcsConfig")]
+#[error("the user data has {size} bytes, and EC2 allows {LIMIT}; shorten EcsConfig")]
 pub struct TooLong {
     /// Its size in bytes.
     pub size: usize,

@@ -173,7 +173,7 @@ impl History {
         let source: &ServiceError = err.service()?;
         if source.is_denied() {
             let fresh = self.created.get(id).is_some_and(|created| now < *created + TAG_LAG);
-            return fresh.then(|| ("permissions by tag do not know it yet".to_owned(), false));
+            return fresh.then(|| ("tag-based permissions do not cover it yet".to_owned(), false));
         }
         let reason = source.transient()?;
         // How long an account stays throttled is not for us to judge.

@@ -116,14 +116,14 @@ fn the_agents_settings_are_lines() {
     refused(
         json!({ "EcsConfig": "ECS_A=1\nreboot" }),
         expect![[r#"
-            EcsConfig: given "reboot", allowed: lines of NAME=value, up to 4096 bytes; a line is KEY=value
+            EcsConfig: given "reboot", allowed: lines of NAME=value, up to 4096 bytes; each line must be NAME=value
         "#]],
     );
     refused(
         json!({ "EcsConfig": "ECS_CLUSTER=other\nECS_ENGINE_AUTH_DATA={\"p\":\"secret\"}" }),
         expect![[r#"
             EcsConfig: given "ECS_CLUSTER", allowed: lines of NAME=value, up to 4096 bytes; AWS Batch chooses the cluster of its instances
-            EcsConfig: given "ECS_ENGINE_AUTH_DATA", allowed: lines of NAME=value, up to 4096 bytes; user data can be read by many; keep images in ECR instead
+            EcsConfig: given "ECS_ENGINE_AUTH_DATA", allowed: lines of NAME=value, up to 4096 bytes; user data is widely readable; keep images in ECR instead
         "#]],
     );
 }
