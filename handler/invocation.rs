@@ -47,7 +47,7 @@ pub(crate) struct Invocation {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvocationError {
     /// The response could not be delivered; Lambda tries the event again.
-    #[error("CloudFormation could not be answered: {0}")]
+    #[error("no response to CloudFormation: {0}")]
     Undelivered(#[from] Undelivered),
     /// The event does not say whom to answer; the error makes it visible in the function's metrics.
     #[error("no usable ResponseURL: {0}")]

@@ -63,7 +63,7 @@ async fn vpc(services: &Services, properties: &Properties) -> Result<String> {
     let found = services.ec2.describe_vpcs().filters(filter).send().await;
     let found = found.on("ec2:DescribeVpcs", "default VPC")?;
     found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned).ok_or_else(|| {
-        let fault = "VpcId: not given, and this region has no default VPC; name a VPC, or Subnets";
+        let fault = "VpcId: missing, and this region has no default VPC; set VpcId or Subnets";
         Error::Invalid(vec![fault.to_owned()])
     })
 }

@@ -1,4 +1,4 @@
-//! PURE. What `!GetAtt` gives: every attribute, an empty text where there is nothing.
+//! PURE. The attributes for `!GetAtt`: all of them, empty if they have no value.
 
 use crate::desired::Context;
 use crate::inventory::Inventory;
@@ -105,7 +105,7 @@ fn config(cx: &Context, properties: &Properties, execution: String) -> NextflowC
     }
 }
 
-/// What a launcher of head jobs needs to know, where the stack says anything of them.
+/// Settings for the launcher of head jobs, if the stack has any.
 fn head_job(properties: &Properties) -> Map<String, Value> {
     let environment = properties.environment.iter().filter(|variable| variable.head);
     let environment: Map<String, Value> =

@@ -1,14 +1,14 @@
 //! The claim: one invocation at a time may write for a resource of a stack.
 //!
 //! CloudFormation sends Delete while a Create still runs and a rollback while the cancelled Update still runs, and
-//! Lambda delivers an event twice. One item per resource of a stack, in a table that is only written with conditions,
-//! names the invocation that may write. Whoever is not named writes nothing. Whoever takes the name from one that may
-//! be at work waits until nothing of the other can be under way. There is no expiry and no heartbeat, and no clock of
-//! another host is trusted for safety.
+//! Lambda delivers an event twice. One item per resource of a stack, written only with conditions, names the invocation
+//! that holds the claim. No other invocation writes. An invocation that takes over a claim waits until no call of the
+//! previous holder can be in progress. There is no expiry and no heartbeat, and safety does not depend on another
+//! host's clock.
 //!
-//! The table orders; it owns nothing. Ownership stays with the tags, and a lost table loses no forge.
+//! The table only orders operations. Tags decide ownership, so losing the table loses no forge.
 //!
-//! This file holds the rules, which are pure; [`writer`] carries them out.
+//! This file has the pure rules; [`writer`] executes them.
 
 mod forge;
 mod item;
@@ -23,39 +23,39 @@ use crate::table::{Condition, Edit, KEY, Update, Value};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long a permit is good and calls may take. The same on all hosts of a deployment.
+/// Validity of permits and duration of calls, the same on all hosts of a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long a look at the item permits to write, counted from before it was sent.
+    /// How long a read of the item permits writes, counted from before the read was sent.
     pub permit: Duration,
-    /// Within which time a call that was sent takes effect, or never: the time-out of its one attempt.
+    /// Time within which a call takes effect or never does: the timeout of its one attempt.
     pub call: Duration,
-    /// How long reads of IAM, EC2 and Batch may lag behind writes.
+    /// Maximum lag of reads of IAM, EC2 and Batch behind writes.
     pub read_lag: Duration,
 }
 
 impl Timing {
-    /// AWS's.
+    /// The values for AWS.
     pub const AWS: Self = Self {
         permit: Duration::from_secs(15),
         call: Duration::from_secs(20),
         read_lag: Duration::from_secs(30),
     };
-    /// For rounding, and for the host that answers late.
+    /// A margin for rounding and late responses.
     const MARGIN: Duration = Duration::from_secs(5);
 
-    /// After which time nothing of an invocation that has lost its name can be under way.
+    /// Time after which no call of an invocation that lost its claim can be in progress.
     pub fn quiet(&self) -> Duration {
         self.permit + self.call + Self::MARGIN
     }
 
-    /// After which time reads show all that an invocation did which has lost its name.
+    /// Time after which reads show everything done by an invocation that lost its claim.
     pub fn visible(&self) -> Duration {
         self.permit + self.call + self.read_lag
     }
 }
 
-/// The right to write, for some seconds. Only the gate makes one, and it cannot be copied, so nothing is written
+/// The right to write, valid for seconds. Only the gate creates one, and it cannot be copied, so no invocation writes
 /// without the claim.
 #[derive(Debug)]
 pub struct Permit {
@@ -70,19 +70,19 @@ impl Permit {
         Self { mono: sent.mono, wall: sent.wall, lasts: timing.permit }
     }
 
-    /// Whether so much of it is left that the gate need not be asked again.
+    /// Whether it is valid for so long that the gate need not be asked again.
     pub fn is_fresh(&self, now: &Now) -> bool {
         let half = self.lasts / 2;
         now.mono < self.mono + half && now.since(self.wall) < half
     }
 
-    /// Whether it still holds, by both clocks: a frozen process may have a monotonic clock that stood still.
+    /// Whether it is still valid, by both clocks: the monotonic clock of a frozen process may have stopped.
     pub fn holds(&self, now: &Now) -> bool {
         now.mono < self.mono + self.lasts && now.since(self.wall) < self.lasts
     }
 }
 
-/// What CloudFormation asks for, as far as the order of operations goes.
+/// The type of an operation, for the order of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Create.
@@ -104,7 +104,7 @@ impl Verb {
     }
 }
 
-/// An invocation that wants to write for a resource of a stack.
+/// An invocation that claims a resource of a stack.
 #[derive(Clone, Debug)]
 pub struct Claimant {
     /// The key of the resource's item.
@@ -113,27 +113,27 @@ pub struct Claimant {
     pub stack_id: String,
     /// The resource, for people.
     pub logical_id: String,
-    /// The operation: the same for all deliveries, legs and the dead-letter record of one signing, another for each
-    /// signing. CloudFormation's request ID is not, because CloudFormation uses it again.
+    /// The operation: the same for all deliveries, legs and the dead-letter record of one signing, and different for
+    /// each signing. The request ID does not serve, because CloudFormation reuses it.
     pub operation: String,
     /// The second in which it was signed.
     pub signed: i64,
-    /// What is asked for.
+    /// The type of the operation.
     pub verb: Verb,
-    /// A digest of what is asked for.
+    /// A digest of the desired state.
     pub digest: String,
     /// This invocation.
     pub by: String,
 }
 
-/// What the item means for an operation that does not hold the claim.
+/// The consequence of the item for an operation that does not hold the claim.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// The operation has been answered, with this body.
+    /// The operation has been responded to, with this body.
     Answered(String),
     /// A newer operation has begun.
     Superseded,
-    /// Another operation that was signed in the same second has won.
+    /// Another operation signed in the same second has won.
     LostTie,
     /// It may claim.
     Free,
@@ -150,7 +150,7 @@ impl Claimant {
         }
     }
 
-    /// Whether an Update wants what another operation has established: then it undoes something.
+    /// Whether an Update restores the state that an earlier operation has established: then it is a rollback.
     pub fn is_rollback(&self, item: Option<&Item>) -> bool {
         let record = item.and_then(|item| item.record.as_ref());
         self.verb == Verb::Update
@@ -162,7 +162,7 @@ impl Claimant {
         Order::new(self.signed, self.rank(item), &self.operation)
     }
 
-    /// What the item means for this operation.
+    /// The consequence of the item for this operation.
     pub fn standing(&self, item: Option<&Item>) -> Standing {
         let Some(item) = item else { return Standing::Free };
         if let Some(outcome) = item.outcome.as_ref().filter(|outcome| outcome.operation == self.operation) {
@@ -176,10 +176,10 @@ impl Claimant {
         }
     }
 
-    /// Takes the name.
+    /// Claims.
     ///
-    /// The condition compares the holder that was seen, because a late first try of the SDK must not name somebody
-    /// who has left. It is true of its own result, so that a retry after a lost answer wins again.
+    /// The condition compares the holder that was read, because a late first try of the SDK must not name an invocation
+    /// that has ended. It also holds for its own result, so a retry after a lost response succeeds again.
     pub fn claim(&self, seen: Option<&Item>, wanted: Option<&str>, now: Timestamp) -> Update {
         let order = Value::S(self.order(seen).to_string());
         let operation = || Value::S(self.operation.clone());
@@ -218,7 +218,7 @@ impl Claimant {
         }
     }
 
-    /// Records how the operation ended. Before the response is sent, so that no other delivery can contradict it.
+    /// Records the outcome of the operation. This precedes the response, so no other delivery can contradict it.
     pub fn finish(&self, end: &End, now: Timestamp) -> Update {
         let outcome =
             Outcome { operation: self.operation.clone(), by: self.by.clone(), body: end.body.clone() };
@@ -250,8 +250,8 @@ impl Claimant {
 }
 
 impl Claimant {
-    /// Records, for an invocation that died, that its operation has failed. Calls of the dead one may still be under
-    /// way, so `busy` stays as it is; the outcome bears the name of who writes it, or the holder could overwrite it.
+    /// Records for an invocation that died that its operation has failed. Its calls may still be in progress, so `busy`
+    /// is unchanged. The outcome names its writer, or the holder could overwrite it.
     pub fn finish_for(&self, holder: &str, body: &str, now: Timestamp) -> Update {
         let outcome =
             Outcome { operation: self.operation.clone(), by: self.by.clone(), body: body.to_owned() };
@@ -268,48 +268,48 @@ impl Claimant {
     }
 }
 
-/// How long the item of a resource without any forge is kept, in seconds.
+/// Time for which the item of a resource without any forge is kept, in seconds.
 const KEPT: i64 = 7 * 24 * 3600;
 
-/// How an operation ended, for the item.
+/// The outcome of an operation, for the item.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct End {
     /// The body of the response.
     pub body: String,
-    /// Whether calls of a predecessor may still be under way.
+    /// Whether calls of a predecessor may still be in progress.
     pub busy: bool,
-    /// What was established.
+    /// The state that was established.
     pub record: Recorded,
-    /// The forges that do not exist any more.
+    /// The forges that no longer exist.
     pub gone: BTreeSet<String>,
     /// Whether no forge is left.
     pub forget: bool,
 }
 
-/// What an operation has established.
+/// The state that an operation has established.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Recorded {
-    /// Nothing: it failed, or what it removed had been replaced.
+    /// None: it failed, or it removed a replaced forge.
     #[default]
     Nothing,
-    /// This forge, as the operation wanted it.
+    /// This forge, in the operation's desired state.
     Forge(String),
     /// That there is no forge.
     Gone,
 }
 
-/// From when on looks count, as durations from the moment of the claim.
+/// From when on observations count, as durations from the moment of the claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
-    /// Until then calls of a predecessor may be under way: only reads, and none of them counts.
+    /// Until then calls of a predecessor may be in progress: only reads are made, and none of them counts.
     pub look: Duration,
-    /// Until then reads may not show what a predecessor did: an absence proves nothing.
+    /// Until then reads may not show the writes of a predecessor: an absence proves nothing.
     pub close: Duration,
 }
 
-/// How long the new holder of a claim has to wait, given the item as it was before and the leg that handed it over.
+/// How long the new holder of a claim must wait, given the previous item and the leg that handed over the claim.
 ///
-/// `expects_item`: an operation before this one must have left an item; without one its holder is unknown.
+/// `expects_item`: an earlier operation must have left an item; without one, its holder is unknown.
 pub fn waits(
     claimant: &Claimant,
     old: Option<&Item>,
@@ -338,15 +338,15 @@ fn pre_empted(timing: &Timing) -> Waits {
     Waits { look: timing.quiet(), close: timing.visible() }
 }
 
-/// The forges that an operation brings to nothing, apart from what it is about: all that operations on this resource
-/// have begun, but for the wanted one and the kept one.
+/// The other forges that an operation deletes: all that operations on this resource have started to create, except the
+/// desired and the kept one.
 pub fn duties(begun: &BTreeSet<String>, wanted: Option<&str>, kept: Option<&str>) -> BTreeSet<String> {
     let stays = |forge: &str| Some(forge) == wanted || Some(forge) == kept;
     begun.iter().filter(|forge| !stays(forge)).cloned().collect()
 }
 
-/// Takes the name for a sweep: only where nobody is at work. Order, operation and outcome stay as they are, so that
-/// any operation takes it away again.
+/// Claims for a sweep, but only if no other invocation is active. Order, operation and outcome are unchanged, so any
+/// operation can take over the claim.
 pub fn claim_for_sweep(key: &str, by: &str, now: Timestamp) -> Update {
     let by = Value::S(by.to_owned());
     let [missing, idle, stale] = [Condition::Missing(&[KEY]), is_idle(), is_stale(now)];
@@ -361,17 +361,17 @@ pub fn claim_for_sweep(key: &str, by: &str, now: Timestamp) -> Update {
     }
 }
 
-/// Nobody is at work.
+/// No invocation is active.
 fn is_idle() -> Condition {
     Condition::Is(&["busy"], Value::Bool(false))
 }
 
-/// Whoever is named has died without a trace.
+/// The holder has died without a trace.
 fn is_stale(now: Timestamp) -> Condition {
     Condition::Less(&["claimed_at"], Value::N(now.0 - STALE.as_millis().try_into().unwrap_or(i64::MAX)))
 }
 
-/// Ends a claim that has no outcome: a sweep's, or the one on a forge.
+/// Ends a claim without an outcome: of a sweep, or on a forge.
 pub fn release(key: &str, by: &str, now: Timestamp) -> Update {
     Update {
         key: key.to_owned(),
@@ -380,7 +380,7 @@ pub fn release(key: &str, by: &str, now: Timestamp) -> Update {
     }
 }
 
-/// After which time nobody can hold a claim any more: all legs of an operation are over.
+/// Time after which no invocation can hold a claim: all legs of an operation have ended.
 const STALE: Duration = Duration::from_hours(2);
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Answers for an invocation that died without an answer: out of memory, a crash at start, tries used up.
+//! Responds for an invocation that died without a response: out of memory, a crash at start, retries used up.
 //!
-//! It changes nothing in AWS. It answers FAILED only where nobody else will (rule 9 of the claim).
+//! It changes nothing in AWS. It responds FAILED only if no other invocation will respond (rule 9 of the claim).
 
 use crate::claim::writer::{self, Claimed};
 use crate::claim::{Claimant, Item, Standing};
@@ -12,47 +12,47 @@ use crate::respond::Response;
 use crate::table::Updated;
 use std::time::Duration;
 
-/// How long the table is asked before the response goes out without it.
+/// How long the table is tried before the response is sent without it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The invocation that died.
 #[derive(Clone, Debug)]
 pub struct Died<'a> {
-    /// What it was invoked with.
+    /// Its request.
     pub request: &'a Request,
-    /// What an earlier leg handed to it.
+    /// The state from an earlier leg.
     pub continuation: Option<&'a Continuation>,
-    /// Lambda's ID of the request, the same for all its tries.
+    /// Lambda's request ID, the same for all its retries.
     pub request_id: &'a str,
-    /// Why it died, for a person.
+    /// The reason, for users.
     pub reason: String,
 }
 
-/// What the dead letter has done.
+/// The result of the dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// It has responded.
     Responded,
-    /// A newer operation has begun, so nobody waits.
+    /// A newer operation has started, so no response is expected.
     Superseded,
-    /// Another invocation holds the claim, and answers or has a dead letter of its own.
+    /// Another invocation holds the claim, and will respond or have its own dead letter.
     Held,
 }
 
-/// What the item asks of the dead letter.
+/// The next action, given the item.
 #[derive(Debug, PartialEq)]
 enum Next<'a> {
     /// Respond with this body.
     Respond(String),
     /// Record the failure for this holder.
     FinishFor(&'a str),
-    /// Claim: the operation never began.
+    /// Claim: the operation never started.
     Claim,
-    /// Leave.
+    /// Do nothing.
     Leave(Answered),
 }
 
-/// Answers for an invocation that died.
+/// Responds for an invocation that died.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ fn claimant<W: Clock>(world: &W, died: &Died<'_>) -> Claimant {
 
 fn failure(died: &Died<'_>) -> String {
     let physical_id = intent::failure_id(died.request);
-    tracing::error!(reason = died.reason, "answers for an invocation that died");
+    tracing::error!(reason = died.reason, "responding for an invocation that died");
     let response = Response::Failed { physical_id, reason: died.reason.clone() };
     response.body(&died.request.envelope).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the deployer of the function decided.
+//! The deployer's settings.
 
 use crate::claim::Timing;
 use crate::event::AccountScope;
@@ -6,35 +6,35 @@ use crate::properties::Limits;
 use crate::resource::{Feature, Kind};
 use std::time::Duration;
 
-/// What the deployer of the function decided.
+/// The deployer's settings.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    /// What every name begins with.
+    /// The prefix of all names.
     pub prefix: String,
     /// The region that the function runs in.
     pub region: String,
-    /// The permissions boundary that a role gets unless its stack names another.
+    /// The permissions boundary of a role unless its stack names another.
     pub boundary: Option<String>,
     /// Boundaries that a stack may name.
     pub allowed_boundaries: Vec<String>,
     /// Managed policies that a stack may attach to its instance role.
     pub allowed_policies: Vec<String>,
-    /// Roles that a stack may hand to its jobs, `*` as wildcard.
+    /// Roles that a stack may set for its jobs, `*` as wildcard.
     pub allowed_roles: Vec<String>,
-    /// Whether this function may make EFS file systems.
+    /// Whether this function may create EFS file systems.
     pub efs: bool,
-    /// Whether this function may make FSx file systems.
+    /// Whether this function may create FSx file systems.
     pub fsx: bool,
-    /// How long a replaced generation is kept at least.
+    /// Minimum time for which a replaced generation is kept.
     pub retire_after: Duration,
-    /// How long permits and calls last.
+    /// Durations of permits and calls.
     pub timing: Timing,
-    /// The function's log stream, for the person who reads a Reason.
+    /// The function's log stream, for the Reason.
     pub log_stream: String,
 }
 
 impl Deployment {
-    /// What it allows a stack of this account to say.
+    /// The limits for a stack of this account.
     pub fn limits(&self, account: &AccountScope) -> Limits {
         let mut allowed_boundaries = self.allowed_boundaries.clone();
         allowed_boundaries.extend(self.boundary.clone());
@@ -50,7 +50,7 @@ impl Deployment {
         }
     }
 
-    /// The kinds of which it may make resources.
+    /// The kinds that it may create.
     pub fn kinds(&self) -> Vec<Kind> {
         let may_make = |kind: &Kind| match kind.traits().feature {
             Some(Feature::Efs) => self.efs,

@@ -1,13 +1,13 @@
-//! What can go wrong, and what AWS's error codes and texts mean.
+//! Errors, and the meaning of AWS error codes and messages.
 //!
-//! AWS says the same thing in different words: Batch answers nearly everything with `ClientException` and a
-//! sentence, IAM with its own codes. [`ServiceError`] keeps code and message of any of them, and its
-//! predicates are the one table of what they mean. Texts are matched no more closely than is needed.
+//! AWS services report the same problem differently: Batch returns `ClientException` with a sentence for nearly
+//! everything, IAM has specific codes. [`ServiceError`] keeps code and message, and its predicates are the only table
+//! of their meaning. Messages are matched no more closely than necessary.
 
 use crate::table::TableError;
 use std::fmt::{self, Write as _};
 
-/// Something that stopped the work.
+/// An error of an operation.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is wrong; nothing was called. Each line names a property.
@@ -20,7 +20,7 @@ pub enum Error {
         action: &'static str,
         /// The resource.
         name: String,
-        /// What AWS said.
+        /// AWS's error.
         source: ServiceError,
     },
     /// A resource is in a state that it will not leave by itself.
@@ -32,7 +32,7 @@ pub enum Error {
         reason: String,
     },
     /// A resource of the desired name exists and belongs to another owner.
-    #[error("{resource} exists and belongs to {owner}; it was not touched")]
+    #[error("{resource} exists and belongs to {owner}; it was not changed")]
     NotOurs {
         /// The resource.
         resource: String,
@@ -42,13 +42,13 @@ pub enum Error {
     /// A fault of this function, not of the stack or of AWS.
     #[error("a bug in this function: {0}")]
     Bug(String),
-    /// The change cannot be made as things stand; nothing was changed.
+    /// The change is not possible in the current state; nothing was changed.
     #[error("{0}")]
     Refused(String),
     /// A step succeeds and the same step is needed again.
     #[error("{0} does not converge: AWS accepts the change and still shows the old state")]
     NotConverging(String),
-    /// The claim's table gave no answer that counts.
+    /// The claim table failed.
     #[error(transparent)]
     Table(#[from] TableError),
     /// Time ran out.
@@ -59,23 +59,23 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
-/// What AWS said, without the types of the operation that said it.
+/// An AWS error, without the types of its operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{}", .code, if .code.is_empty() || .message.is_empty() { "" } else { ": " }, .message)]
 pub struct ServiceError {
-    /// AWS's error code; empty if no answer came.
+    /// AWS's error code; empty without a response.
     pub code: String,
-    /// AWS's message, or why no answer came.
+    /// AWS's message, or the reason for a missing response.
     pub message: String,
-    /// AWS's request ID, which its support asks for.
+    /// AWS's request ID, for AWS support.
     pub request_id: Option<String>,
 }
 
-/// The result of everything that talks to AWS.
+/// The result of functions that call AWS.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What AWS said, if AWS said it.
+    /// The AWS error, if it is one.
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Call { source, .. } => Some(source),
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// Whether AWS says that it is not there (any more).
+    /// Whether the resource does not exist (any more).
     pub fn is_not_found(&self) -> bool {
         self.service().is_some_and(ServiceError::is_not_found)
     }
@@ -93,7 +93,7 @@ impl Error {
         if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
     }
 
-    /// The code in front of a Reason, in the vocabulary of CloudFormation's own resource providers.
+    /// The code at the start of a Reason, as CloudFormation's resource providers use it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "InvalidRequest",
@@ -113,7 +113,7 @@ impl Error {
         }
     }
 
-    /// What a person can do about it.
+    /// Advice for users.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "correct the properties and deploy again",
@@ -134,7 +134,7 @@ impl Error {
             }
             Self::Call { source, .. } if source.is_quota() => "delete unused resources or raise the quota",
             Self::TimedOut(_) | Self::Call { .. } => {
-                "deploy or delete again: the work goes on where it stopped"
+                "deploy or delete again; the work resumes where it stopped"
             }
         }
     }
@@ -145,7 +145,7 @@ impl ServiceError {
         self.message.contains(text)
     }
 
-    /// It is not there (any more).
+    /// The resource does not exist (any more).
     pub fn is_not_found(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -160,7 +160,7 @@ impl ServiceError {
         ) || self.code == "ClientException" && self.says("does not exist")
     }
 
-    /// Something of that name is there already.
+    /// A resource of that name exists already.
     pub fn is_taken(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -197,7 +197,7 @@ impl ServiceError {
         )
     }
 
-    /// The service failed, or no answer came; nothing is said about what was asked.
+    /// The service failed, or there was no response; the result of the call is unknown.
     pub fn is_failure(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -224,20 +224,20 @@ impl ServiceError {
             || self.says("quota")
     }
 
-    /// Whether its cause may be a resource that no look has shown yet: something still uses what is to go.
+    /// Whether its cause may be a resource that was not observed yet: something still uses the resource to delete.
     pub fn has_unseen_cause(&self) -> bool {
         matches!(self.code.as_str(), "DeleteConflict" | "DeleteConflictException")
             || self.says("found existing JobQueue relationship")
     }
 
-    /// A refusal that AWS takes back by itself, and why; the caller limits how long it believes that.
+    /// The reason of a transient refusal; the caller limits how long it tolerates it.
     ///
-    /// Batch refuses changes of what it is still changing and deletions of what a queue lets go of late; IAM
-    /// is eventually consistent; EFS orders its own deletions.
+    /// Batch refuses changes of a resource in transition, and deletions of an environment that a queue still
+    /// references; IAM is eventually consistent; EFS has its own order of deletions.
     pub fn transient(&self) -> Option<&'static str> {
         let texts = [
             ("is being modified", "it is being modified"),
-            ("found existing JobQueue relationship", "a queue still holds it"),
+            ("found existing JobQueue relationship", "a job queue still refers to it"),
             ("created and valid before attaching", "its environments are not valid yet"),
             ("must be valid before attaching", "its environments are not valid yet"),
             ("Invalid IAM Instance Profile name", "the instance profile has not propagated"),
@@ -246,25 +246,25 @@ impl ServiceError {
             return Some(why);
         }
         if self.is_throttled() {
-            return Some("AWS asks for fewer calls");
+            return Some("the call was throttled");
         }
         if self.is_failure() {
             return Some("the service does not answer");
         }
         match self.code.as_str() {
             "ConcurrentModification" | "ConcurrentModificationException" => {
-                Some("another change is under way")
+                Some("another change is in progress")
             }
             "EntityTemporarilyUnmodifiable" | "EntityTemporarilyUnmodifiableException" => {
                 Some("it cannot be changed yet")
             }
             "DeleteConflict" | "DeleteConflictException" => Some("something is still attached to it"),
-            "NoSuchEntity" | "NoSuchEntityException" => Some("IAM does not show it everywhere yet"),
+            "NoSuchEntity" | "NoSuchEntityException" => Some("it has not propagated in IAM yet"),
             "IncorrectMountTargetState" => Some("a mount target is not available yet"),
             "IncorrectFileSystemLifeCycleState" => Some("the file system is not available yet"),
             "FileSystemInUse" => Some("its mount targets are still there"),
             "DependencyTimeout" | "OperationAborted" | "OperationAbortedException" => {
-                Some("AWS asks to try again")
+                Some("AWS asks for a retry")
             }
             _ => None,
         }
@@ -290,7 +290,7 @@ pub fn causes(err: &dyn std::error::Error) -> String {
     line
 }
 
-/// One line that a person can act on: `[Code] what, on which resource, AWS's own words; what to do`.
+/// One line for users: `[Code] operation, resource, AWS's message; advice`.
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error, log_stream, request_id } = self;
@@ -305,12 +305,12 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
-/// An error as CloudFormation shows it to a person.
+/// An error as CloudFormation shows it to users.
 #[derive(Clone, Copy, Debug)]
 pub struct Reason<'a> {
-    /// What went wrong.
+    /// The error.
     pub error: &'a Error,
-    /// Where the function's log lines are.
+    /// The function's log stream.
     pub log_stream: &'a str,
     /// The Lambda request.
     pub request_id: &'a str,

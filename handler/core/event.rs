@@ -1,7 +1,7 @@
-//! A request of CloudFormation, and the secret URL that its response goes to.
+//! A request of CloudFormation, and the secret URL for its response.
 //!
-//! `handler/edge/event.rs` reads the JSON; the envelope is salvaged from it first, so that whoever can be answered is
-//! answered: a stack waits an hour for the response to a request that could not be read.
+//! `handler/edge/event.rs` reads the JSON and recovers the envelope first, so that even an unreadable request gets a
+//! response. Without one, the stack would wait for an hour.
 
 use crate::port::Timestamp;
 use serde_json::{Map, Value};
@@ -11,35 +11,35 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
-/// Whom to answer, and about what.
+/// The data for a response.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    /// Where the answer goes.
+    /// The URL for the response.
     pub response_url: ResponseUrl,
     /// The stack's ARN.
     pub stack_id: String,
-    /// The request; CloudFormation uses it again when a failed deployment is repeated.
+    /// The request ID; CloudFormation reuses it when a failed deployment is repeated.
     pub request_id: String,
     /// The resource's name in its template.
     pub logical_id: String,
-    /// The ID that came with the request, whoever made it up.
+    /// The physical ID in the request, which CloudFormation may have made up.
     pub physical_id: Option<String>,
 }
 
 /// A request of CloudFormation.
 #[derive(Clone)]
 pub struct Request {
-    /// Whom to answer.
+    /// The data for the response.
     pub envelope: Envelope,
-    /// What is asked for.
+    /// The operation.
     pub operation: Operation,
-    /// What the stack says; of a Delete, what it said last.
+    /// The properties; for a Delete, the last ones.
     pub properties: Map<String, Value>,
-    /// Where the forge is.
+    /// The account of the forge.
     pub account: AccountScope,
 }
 
-/// The account that a forge is in: the function's own, which is the stack's as a rule.
+/// The account of a forge: the function's own, which is normally the stack's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountScope {
     /// `aws`, `aws-cn` …
@@ -48,7 +48,7 @@ pub struct AccountScope {
     pub account: String,
 }
 
-/// Without the properties: a `NoEcho` parameter may be among them.
+/// Omits the properties: they may contain a `NoEcho` parameter.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { envelope, operation, .. } = self;
@@ -66,7 +66,7 @@ impl fmt::Debug for Operation {
 }
 
 impl AccountScope {
-    /// Reads partition and account from an ARN; `None` if it is none.
+    /// Reads partition and account from an ARN; `None` if it is not one.
     pub fn of(arn: &str) -> Option<Self> {
         let fields: Vec<&str> = arn.split(':').collect();
         let [scheme, partition, _, _, account, _, ..] = fields.as_slice() else { return None };
@@ -75,22 +75,22 @@ impl AccountScope {
     }
 }
 
-/// What CloudFormation can ask for.
+/// The operations that CloudFormation requests.
 #[derive(Clone)]
 pub enum Operation {
-    /// Make it.
+    /// Create.
     Create,
-    /// Change it; also sent to roll back, with the properties exchanged.
+    /// Update; a rollback is an Update with the properties exchanged.
     Update {
-        /// What the stack said before.
+        /// The previous properties.
         old: Map<String, Value>,
     },
-    /// Remove it; also sent after a failed or cancelled Create.
+    /// Delete; also sent after a failed or cancelled Create.
     Delete,
 }
 
 impl Operation {
-    /// CloudFormation's name of it.
+    /// CloudFormation's name for it.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Create => "Create",
@@ -100,7 +100,7 @@ impl Operation {
     }
 }
 
-/// A presigned URL: whoever holds it can answer for the stack, so it is shown nowhere.
+/// A presigned URL. It allows responding for the stack, so it is never displayed.
 #[derive(Clone)]
 pub struct ResponseUrl(Url);
 
@@ -110,8 +110,8 @@ impl fmt::Debug for ResponseUrl {
     }
 }
 
-/// Where AWS's hosts are, by what the names of a partition's regions begin with; anything else is in the first.
-/// From botocore's `partitions.json`.
+/// The DNS suffix of AWS hosts, by the prefix of a partition's region names; other regions use the first. From
+/// botocore's `partitions.json`.
 const DNS_SUFFIXES: [(&str, &str); 7] = [
     ("", "amazonaws.com"),
     ("cn-", "amazonaws.com.cn"),
@@ -122,7 +122,7 @@ const DNS_SUFFIXES: [(&str, &str); 7] = [
     ("eu-isoe-", "cloud.adc-e.uk"),
 ];
 
-/// What the names of AWS's hosts for a region end with.
+/// The DNS suffix of AWS hosts in a region.
 pub fn dns_suffix(region: &str) -> &'static str {
     let partition = DNS_SUFFIXES.iter().rfind(|(prefix, _)| region.starts_with(prefix));
     partition.unwrap_or(&DNS_SUFFIXES[0]).1
@@ -133,7 +133,7 @@ impl ResponseUrl {
     ///
     /// # Errors
     ///
-    /// Says what is wrong, without the URL.
+    /// The problem, without the URL.
     pub fn parse(text: &str, local: bool) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "ResponseURL is not a URL")?;
         let host = url.host_str().unwrap_or_default();
@@ -148,14 +148,14 @@ impl ResponseUrl {
         if to_aws || to_loopback { Ok(Self(url)) } else { Err("ResponseURL is not https to a host of AWS") }
     }
 
-    /// The URL itself, for the one PUT. Percent-escapes stay as they came: they are part of the signature.
+    /// The URL, for the PUT. Percent-escapes are unchanged: they are part of the signature.
     pub fn expose(&self) -> &Url {
         &self.0
     }
 
     /// When CloudFormation signed it, in seconds since 1970: the time of the operation. `None` if unsigned.
     ///
-    /// Either `X-Amz-Date` or, in the older signature, `Expires` less the 7200 s that CloudFormation gives.
+    /// Either `X-Amz-Date` or, in the older signature, `Expires` minus CloudFormation's 7200 s.
     pub fn signed_at(&self) -> Option<i64> {
         if let Some(date) = self.parameter("X-Amz-Date") {
             return parse_basic_date(&date);
@@ -163,7 +163,7 @@ impl ResponseUrl {
         self.parameter("Expires")?.parse::<i64>().ok().map(|expires| expires.saturating_sub(7200))
     }
 
-    /// 32 hexadecimal digits that stand for the URL and do not tell it.
+    /// 32 hexadecimal digits that identify the URL without revealing it.
     pub fn digest(&self) -> String {
         crate::claim::hex(&Sha256::digest(self.0.as_str().as_bytes())[..16])
     }
@@ -193,12 +193,12 @@ fn parse_basic_date(text: &str) -> Option<i64> {
 }
 
 impl Envelope {
-    /// Takes from an event what an answer needs.
+    /// Extracts the data for a response from an event.
     ///
     /// # Errors
     ///
-    /// There is nowhere to answer to. What else is missing becomes a visible placeholder: CloudFormation
-    /// finds the request by the URL, and an answer that it must refuse is still better than silence.
+    /// There is no usable URL. Other missing fields become visible placeholders: CloudFormation finds the request by
+    /// the URL, and a response that it refuses is better than none.
     pub fn salvage(object: &Map<String, Value>, local: bool) -> Result<Self, String> {
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
         let url = text("ResponseURL").ok_or("the event has no ResponseURL")?;
@@ -215,7 +215,7 @@ impl Envelope {
 }
 
 impl Request {
-    /// The operation: the same for all deliveries of one signing, and another for each signing.
+    /// The operation: the same for all deliveries of one signing, and different for each signing.
     pub fn operation_id(&self) -> String {
         self.envelope.response_url.digest()
     }

@@ -1,11 +1,11 @@
-//! The one list of the kinds of resource that a forge is made of.
+//! The list of the kinds of resource in a forge.
 //!
-//! A new kind is a file in `resources/` and a line here; the adapter of the same name goes into `handler/aws/`.
-//! This is the one macro of the project: everything that has to treat all kinds alike is generated from the list.
+//! A new kind is a file in `resources/`, a line here, and an adapter of the same name in `handler/aws/`. This is the
+//! only macro of the project: all code that treats the kinds alike is generated from the list.
 
-/// Calls `$callback!` with every kind: its name, its module in `resources/`, and what it is.
+/// Calls `$callback!` with every kind: its name, its module in `resources/`, and its description.
 ///
-/// They stand in the order of creation; **deletion runs backwards**.
+/// They are in the order of creation; **deletion runs backwards**.
 #[macro_export]
 macro_rules! for_each_kind {
     ($callback:ident) => {

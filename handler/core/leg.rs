@@ -1,27 +1,27 @@
-//! What one invocation hands to the next of the same operation: a wait that is longer than one invocation.
+//! The state that one invocation passes to the next of the same operation, for waits that outlast an invocation.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The most invocations that one operation takes; Lambda itself stops a chain of about sixteen.
+/// Maximum number of invocations of an operation; Lambda itself stops a chain of about sixteen.
 pub const LEGS: u32 = 5;
 
-/// What the next invocation has to know. Times are durations from the moment of the hand-over: hosts' clocks differ.
+/// The state for the next invocation. Times are durations from the hand-over, because hosts' clocks differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Continuation {
-    /// Which invocation of the chain it is, from 2.
+    /// The number of the invocation in the chain, from 2.
     pub leg: u32,
-    /// The holder of the claim that hands it over.
+    /// The holder that hands over the claim.
     pub by: String,
     /// The operation, for an event whose URL is unsigned.
     pub operation: String,
     /// When the operation was signed, in seconds since 1970, for an event whose URL is unsigned.
     pub signed: i64,
-    /// How long no look counts yet, in milliseconds.
+    /// Time until observations count, in milliseconds.
     #[serde(default)]
     pub look_not_before: u64,
-    /// How long an absence proves nothing yet, in milliseconds.
+    /// Time until absences count, in milliseconds.
     #[serde(default)]
     pub close_not_before: u64,
     /// The forge that a Delete keeps, because CloudFormation shows it.
@@ -30,12 +30,12 @@ pub struct Continuation {
 }
 
 impl Continuation {
-    /// How long no look counts yet.
+    /// Time until observations count.
     pub fn look(&self) -> Duration {
         Duration::from_millis(self.look_not_before)
     }
 
-    /// How long an absence proves nothing yet.
+    /// Time until absences count.
     pub fn close(&self) -> Duration {
         Duration::from_millis(self.close_not_before)
     }

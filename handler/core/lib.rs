@@ -1,18 +1,19 @@
-//! The core of Tower Forge for CloudFormation: everything that decides, and the engine that acts through a port.
+//! The core of Tower Forge for CloudFormation: all decisions, and the engine that acts through a port.
 //!
-//! No SDK, no network, no environment and no clock: the compiler keeps them out, because this package does not depend
-//! on any. In reading order:
+//! It uses no SDK, network, environment variable or clock: the package does not depend on any, and the compiler
+//! enforces this. In reading order:
 //!
 //! - [`event`] is a request of CloudFormation, [`respond`] the response to it.
-//! - [`intent`] is what a request asks for, read once; [`properties`] is what a stack may say.
-//! - [`desired`] turns it into the resources that should exist, with [`policy`] for the rights, [`user_data`] for the
-//!   boot, [`nextflow`] and [`attributes`] for those who use the forge.
-//! - [`plan`] compares the desired state with the [`inventory`]; [`next`] decides what to do, [`reconcile`] does it.
-//! - [`operation`] is Create, Update and Delete, [`preview`] shows them, [`sweep`] collects what they left behind, and
-//!   [`dead_letter`] answers for those that died.
-//! - [`claim`] orders them: one invocation at a time may write. [`table`] is what it is written in.
-//! - [`port`] is all that the engine asks of the world.
-//! - [`kinds`], [`resource`], [`registry`] and [`resources`] are the kinds of resource.
+//! - [`intent`] is a request, parsed once; [`properties`] parses and validates the stack's properties.
+//! - [`desired`] turns it into the desired resources, with [`policy`] for permissions, [`user_data`] for the boot
+//!   script, [`nextflow`] and [`attributes`] for the users of the forge.
+//! - [`plan`] compares the desired state with the [`inventory`]; [`next`] decides the next action, [`reconcile`]
+//!   executes it.
+//! - [`operation`] is Create, Update and Delete. [`preview`] shows their plan, [`sweep`] deletes replaced generations,
+//!   and [`dead_letter`] responds for invocations that died.
+//! - [`claim`] orders operations: one invocation at a time may write. [`table`] models its storage.
+//! - [`port`] has the traits through which the engine acts.
+//! - [`kinds`], [`resource`], [`registry`] and [`resources`] define the kinds of resource.
 
 pub mod kinds;
 

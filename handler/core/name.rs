@@ -1,7 +1,7 @@
 //! Forge IDs, and the name of every resource of a forge.
 //!
-//! The only file in which the prefix and the shape of names are spelled. IDs contain no hyphen, so that
-//! `TowerForge-<ID>-` begins the names of one forge and of no other.
+//! No other file contains the prefix or the format of names. IDs contain no hyphen, so `TowerForge-<ID>-` is the prefix
+//! of the names of exactly one forge.
 
 use crate::properties::Identity;
 use sha2::{Digest as _, Sha256};
@@ -10,17 +10,17 @@ use std::fmt;
 /// The default of the setting `TOWER_FORGE_NAME_PREFIX`.
 pub const PREFIX: &str = "TowerForge";
 
-/// The tag that names a resource's forge.
+/// The tag with the forge of a resource.
 pub const FORGE_TAG: &str = "towerforge:forge-id";
-/// The tag that names the stack that a resource belongs to, by its full ARN.
+/// The tag with the ARN of the stack that owns a resource.
 pub const STACK_TAG: &str = "towerforge:stack-id";
-/// The tag that names the resource of the stack that a resource belongs to.
+/// The tag with the logical ID that owns a resource.
 pub const LOGICAL_TAG: &str = "towerforge:logical-id";
-/// The tag of what has been replaced, with the time at which it was.
+/// The tag of a replaced resource, with the time of the replacement.
 pub const RETIRING_TAG: &str = "towerforge:retiring";
 /// The tag of a work queue whose forge has been completed once.
 pub const COMPLETED_TAG: &str = "towerforge:completed";
-/// The tag of what its stack left behind on purpose, and another may adopt.
+/// The tag of a resource that its stack has released, and another may adopt.
 pub const RELEASED_TAG: &str = "towerforge:released";
 
 /// The ID of a forge, which is the `PhysicalResourceId`.
@@ -28,17 +28,16 @@ pub const RELEASED_TAG: &str = "towerforge:released";
 pub struct ForgeId(String);
 
 impl ForgeId {
-    /// Reads an ID: 1 to 22 letters and digits. Anything else, such as an ID that CloudFormation made up, is none.
+    /// Parses an ID: 1 to 22 letters and digits. Anything else, such as an ID that CloudFormation made up, is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let ok = (1..=22).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         ok.then(|| Self(text.to_owned()))
     }
 
-    /// The ID of the forge that a resource of a stack gets when it names none.
+    /// The default forge ID of a resource of a stack.
     ///
-    /// 22 base-62 digits of a hash of the stack, the resource and the properties that no queue can carry
-    /// across; never of the request, whose ID CloudFormation uses again. `identity` is `None` where the
-    /// properties cannot be read.
+    /// 22 base-62 digits of a hash of the stack, the resource and the properties that a queue cannot change; not of the
+    /// request, whose ID CloudFormation reuses. `identity` is `None` if the properties cannot be read.
     pub fn derive(stack_id: &str, logical_id: &str, identity: Option<&Identity>) -> Self {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut text = format!("{stack_id}\n{logical_id}\n");
@@ -62,8 +61,7 @@ impl ForgeId {
         Self(id)
     }
 
-    /// Whether the ID is one of those that a resource of a stack gets when it names none. Any other can be named by
-    /// several stacks.
+    /// Whether this is a default ID of a resource of a stack. Several stacks can name any other ID.
     pub fn is_derived(&self, stack_id: &str, logical_id: &str) -> bool {
         (0..8).any(|flags| {
             let is = |flag: u8| flags & flag != 0;
@@ -87,15 +85,15 @@ impl fmt::Display for ForgeId {
 /// The roles of a forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RoleKind {
-    /// Batch's own.
+    /// The service role of Batch.
     Service,
-    /// The instances'.
+    /// The role of instances.
     Instance,
-    /// ECS's, to start a task.
+    /// The ECS task execution role.
     Execution,
-    /// The spot fleet's.
+    /// The role of the spot fleet.
     Fleet,
-    /// The head job's, on Fargate.
+    /// The role of head jobs on Fargate.
     Fargate,
 }
 
@@ -117,13 +115,13 @@ impl RoleKind {
 /// The pools of compute environments of a forge, each a sequence of generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {
-    /// Where tasks run.
+    /// Tasks.
     Work,
-    /// Where Nextflow itself runs.
+    /// Nextflow's head job.
     Head,
-    /// Where tasks run when there is no spot capacity.
+    /// Tasks when there is no spot capacity.
     OnDemand,
-    /// Where DRAGEN runs.
+    /// DRAGEN.
     Dragen,
 }
 
@@ -157,12 +155,12 @@ impl Names {
         &self.id
     }
 
-    /// What all names begin with.
+    /// The prefix of all names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// What the names of this forge's resources begin with, and no other's.
+    /// The prefix of the names of this forge's resources, and of no other's.
     pub fn family(&self) -> String {
         format!("{}-{}-", self.prefix, self.id)
     }
@@ -203,7 +201,7 @@ impl Names {
     }
 }
 
-/// The 8 hexadecimal digits that tell one generation from another.
+/// The 8 hexadecimal digits that identify a generation.
 pub fn hash8(content: &serde_json::Value) -> String {
     let hash = Sha256::digest(content.to_string().as_bytes());
     format!("{:08x}", u32::from_be_bytes(hash[..4].try_into().expect("a SHA-256 has 32 bytes")))
@@ -220,7 +218,7 @@ mod tests {
         Identity { arm64, fargate_head: false, scheduling_policy: false }
     }
 
-    /// Frozen for ever: another value here is another forge for everybody who has one.
+    /// Frozen: changing a value here would replace every existing forge.
     #[test]
     fn ids_never_change() {
         let plain = ForgeId::derive(STACK, "Genomics", Some(&identity(false)));

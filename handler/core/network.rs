@@ -1,11 +1,11 @@
-//! Where a forge is put: the VPC, its subnets and security groups. PURE: the checks of what has been looked up.
+//! The network of a forge: VPC, subnets and security groups, and its checks. PURE.
 //!
-//! What is looked up is used when something is made and never compared afterwards.
+//! The network is used when resources are created, and never compared afterwards.
 
 use crate::properties::Properties;
 use std::collections::BTreeMap;
 
-/// Where a forge is put.
+/// The network of a forge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// The VPC.
@@ -14,7 +14,7 @@ pub struct Network {
     pub zones: Vec<(String, String)>,
     /// The security groups.
     pub security_groups: Vec<String>,
-    /// What clients mount of a Lustre file system that the stack brought.
+    /// The mount name of an existing Lustre file system.
     pub lustre_mount_name: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Network {
         self.zones.iter().map(|(subnet, _)| subnet.clone()).collect()
     }
 
-    /// One subnet for each availability zone: EFS takes one mount target in each.
+    /// One subnet per availability zone: EFS allows one mount target in each.
     pub fn subnet_per_zone(&self) -> BTreeMap<String, String> {
         self.zones.iter().rev().map(|(subnet, zone)| (zone.clone(), subnet.clone())).collect()
     }
@@ -50,11 +50,11 @@ pub struct SecurityGroup {
     pub name: String,
     /// Its VPC.
     pub vpc: String,
-    /// What it lets in.
+    /// Its inbound rules.
     pub rules: Vec<Rule>,
 }
 
-/// A rule of a security group that lets traffic in.
+/// An inbound rule of a security group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The protocol, `-1` for all.
@@ -63,20 +63,20 @@ pub struct Rule {
     pub from: Option<i32>,
     /// The last port.
     pub to: Option<i32>,
-    /// From the members of these groups.
+    /// The source groups.
     pub groups: Vec<String>,
-    /// Whether it also lets addresses in. They may be the instances'; that is not checked.
+    /// Whether it also has source addresses. They may include the instances; this is not checked.
     pub has_addresses: bool,
 }
 
-/// How the instances will reach the EFS file system.
+/// Reachability of the EFS file system from the instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EfsReach {
-    /// It will be made, with the groups of the instances.
+    /// It will be created with the groups of the instances.
     New,
     /// It exists and has mount targets with these groups.
     Reached(Vec<SecurityGroup>),
-    /// The stack named it, and instances cannot mount it; why.
+    /// Instances cannot mount the file system that the stack named; the reason.
     Unreachable(String),
 }
 
@@ -91,7 +91,7 @@ const NFS: Ports = Ports { property: "EFS", purpose: "NFS", ranges: &[(2049, 204
 const LUSTRE: Ports =
     Ports { property: "FSx for Lustre", purpose: "Lustre", ranges: &[(988, 988), (1018, 1023)] };
 
-/// Everything that is wrong with where a forge shall be put.
+/// All faults of the network of a forge.
 pub fn faults(
     properties: &Properties,
     vpc: &str,
@@ -111,7 +111,7 @@ pub fn faults(
         }
     }
     if properties.subnets.is_empty() && subnets.is_empty() {
-        faults.push(format!("Subnets: not given, and {vpc} has none; name subnets of another VPC"));
+        faults.push(format!("Subnets: missing, and {vpc} has none; set Subnets of another VPC"));
     }
     for given in &properties.security_groups {
         match groups.iter().find(|group| group.id == *given) {
@@ -145,7 +145,7 @@ pub fn faults(
     faults
 }
 
-/// The rules that groups lack to let others in, or, where these are not known, anybody.
+/// The missing inbound rules for the given source groups, or for any source if they are unknown.
 fn missing_rules(groups: &[SecurityGroup], from: Option<&[SecurityGroup]>, ports: &Ports) -> Vec<String> {
     let ids = |groups: &[SecurityGroup]| groups.iter().map(|group| group.id.clone()).collect::<Vec<_>>();
     let sources = from.map(ids);

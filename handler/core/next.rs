@@ -1,4 +1,4 @@
-//! PURE. What to do next, given the plan, what has been tried, and the time: every row of the engine's table.
+//! PURE. The next action, given the plan, earlier attempts and the time: every row of the engine's decision table.
 
 mod history;
 
@@ -15,55 +15,55 @@ use crate::resource::{Kind, ResourceId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long IAM may take to show a role to the other services; two minutes have been seen.
+/// How long IAM may take to propagate a role to other services; two minutes have been observed.
 const IAM_LAG: Duration = Duration::from_secs(150);
-/// How long an accepted change may stay invisible before it is made again.
+/// How long an accepted change may stay invisible before it is repeated.
 const VISIBLE: Duration = Duration::from_secs(10);
-/// How often the same change is made before it is said not to converge.
+/// How often the same change is made before it counts as not converging.
 const TRIES: u32 = 6;
-/// How often AWS is made to look again at an environment whose references are not young, before it is made anew.
+/// How often an environment whose references are not young is revalidated before it is recreated.
 const REVALIDATIONS: u32 = 2;
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, PartialEq)]
 pub enum Next<'p> {
-    /// All is as desired, and the looks that show it count.
+    /// The desired state has been reached, and the observations that show it count.
     Finish,
-    /// Take these steps, side by side.
+    /// Take these steps concurrently.
     Act(Vec<&'p Step>),
-    /// Look again at these kinds after a pause.
+    /// Observe these kinds again after a pause.
     Look {
-        /// How long to wait before.
+        /// The pause.
         after: Duration,
-        /// What to look at.
+        /// The kinds.
         kinds: BTreeSet<Kind>,
     },
 }
 
-/// What the rules depend on.
+/// The input of the rules.
 #[derive(Debug)]
 pub struct Situation<'a> {
-    /// What is desired.
+    /// The desired state.
     pub desired: &'a [Desired],
-    /// What has been observed.
+    /// The observed state.
     pub inventory: &'a Inventory,
-    /// Whose the forge is.
+    /// The owner of the forge.
     pub owner: &'a Owner,
     /// The kinds that belong to the operation.
     pub kinds: &'a [Kind],
     /// The clocks.
     pub now: Now,
-    /// From when on an absence proves something, by the monotonic clock.
+    /// From when on absences count, by the monotonic clock.
     pub settled: Duration,
     /// Chooses the jitter of pauses.
     pub seed: &'a str,
 }
 
-/// Decides.
+/// Decides on the next action.
 ///
 /// # Errors
 ///
-/// What no waiting mends; everything that did not depend on it has been done.
+/// A failure that waiting does not resolve; all independent steps have been taken.
 pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) -> Result<Next<'p>> {
     refuse(plan, situation.inventory)?;
     let now = situation.now.mono;
@@ -108,19 +108,19 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     Ok(Next::Look { after: pause, kinds })
 }
 
-/// The kinds whose absences prove nothing yet.
+/// The kinds that were not observed since an absence counts as proof.
 fn unsettled<'a>(history: &'a History, situation: &'a Situation<'_>) -> impl Iterator<Item = Kind> + 'a {
     situation.kinds.iter().copied().filter(|kind| !history.has_looked(*kind, situation.settled))
 }
 
-/// Whether a step rests on an absence that nothing proves yet. Every kind may hold a user of what goes, so all must have
-/// been looked at since absences count.
+/// Whether a step rests on an absence that is not proven yet. Every kind may hold a user of the resource to delete, so all
+/// of them must have been observed since an absence counts as proof.
 fn is_unsettled(step: &Step, history: &History, situation: &Situation<'_>) -> bool {
     let rests_on_absence = step.action == Action::Delete && step.id.kind.traits().rests_on_absence;
     rests_on_absence && unsettled(history, situation).next().is_some()
 }
 
-/// Fails on what no waiting mends.
+/// Fails on problems that waiting does not resolve.
 fn refuse(plan: &Plan, inventory: &Inventory) -> Result<()> {
     let conflicts = plan
         .conflicts
@@ -135,7 +135,7 @@ fn refuse(plan: &Plan, inventory: &Inventory) -> Result<()> {
     if errors.is_empty() { Ok(()) } else { Err(Error::all(errors)) }
 }
 
-/// Whether the account has no room for what is to be made; better said at once than by the last resource of a forge.
+/// An error if the account has no room for the planned resources, reported before the first of them is created.
 fn over_quota(plan: &Plan, kind: Kind, has: usize) -> Option<Error> {
     let quota = kind.traits().quota?;
     let needs =
@@ -151,11 +151,11 @@ fn over_quota(plan: &Plan, kind: Kind, has: usize) -> Option<Error> {
 enum Judged {
     Take,
     Skip,
-    /// It rests on an absence that nothing proves yet.
+    /// It depends on an absence that is not proven yet.
     Unsettled,
 }
 
-/// Whether a step that is ready is taken now.
+/// Whether to take a ready step now.
 fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Judged> {
     let now = situation.now.mono;
     if is_unsettled(step, history, situation) {
@@ -180,8 +180,8 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// What to look at on the next tick: only what is pending, and what may be the unseen cause of a refusal. What uses a
-/// resource is of a later kind.
+/// The kinds to observe on the next tick: pending ones, and those that may hold the unseen cause of a refusal. The users
+/// of a resource are of later kinds.
 fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -> BTreeSet<Kind> {
     let unseen = history
         .attempts
@@ -193,8 +193,8 @@ fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -
     users.chain(settling).chain(ready).collect()
 }
 
-/// What to look at after steps have been taken, and how long to wait before; `accepted` are the kinds of the steps
-/// that AWS took.
+/// The kinds to observe after steps have been taken, and the pause before; `accepted` are the kinds of the steps that
+/// AWS accepted.
 pub fn after_acting(
     plan: &Plan,
     history: &History,
@@ -234,8 +234,8 @@ pub fn writes(step: &Step, history: &History, situation: &Situation<'_>) -> Resu
     })
 }
 
-/// Mends a broken resource: makes AWS look again as long as its references may be too young, then twice more; then it
-/// is made anew once, if nothing refers to it. AWS does not document that naming the same role is enough.
+/// Repairs a broken resource: revalidates it as long as its references may be too young, then twice more. Then it is
+/// recreated once, if nothing refers to it. AWS does not document that setting the same role is enough.
 fn repair(
     existing: &Existing,
     reason: &str,
@@ -253,13 +253,13 @@ fn repair(
     }
 }
 
-/// Whether something that a resource refers to is so young that its service may not know it yet.
+/// Whether a resource refers to something so young that its service may not know it yet.
 pub fn is_young(existing: &Existing, inventory: &Inventory, now: &Now) -> bool {
     let created = existing.refs.iter().filter_map(|id| inventory.get(id)?.created).max();
     created.is_some_and(|created| now.since(Timestamp::from_secs(created)) < IAM_LAG)
 }
 
-/// The resource of another owner that refers to one of ours.
+/// The foreign resource that refers to one of the forge's resources.
 fn foreign_referrer<'a>(id: &'a ResourceId, situation: &Situation<'a>) -> Option<&'a str> {
     let named_like_ours =
         situation.inventory.referrers(id).find(|referrer| !situation.owner.owns(&referrer.tags));

@@ -1,4 +1,4 @@
-//! What Nextflow needs to know of a forge: the attribute `NextflowConfig`, a configuration that a pipeline includes.
+//! Nextflow's configuration for a forge: the attribute `NextflowConfig`, which a pipeline includes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::user_data::SCRATCH;
 
-/// What Nextflow needs to know of a forge.
+/// The data for Nextflow's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a property of the stack, and they are independent")]
 pub struct NextflowConfig {
@@ -15,37 +15,37 @@ pub struct NextflowConfig {
     pub region: String,
     /// The queue of the pipeline's tasks.
     pub compute_queue: String,
-    /// The queue of tasks that bear the label `dragen`.
+    /// The queue of tasks with the label `dragen`.
     pub dragen_queue: Option<String>,
     /// The work directory.
     pub work_dir: String,
-    /// Where the instances have the AWS CLI; not with Fusion.
+    /// The path of the AWS CLI on the instances; not with Fusion.
     pub cli_path: Option<String>,
     /// Tasks read and write S3 through Fusion.
     pub fusion: bool,
-    /// Containers come through Wave.
+    /// Containers are provisioned through Wave.
     pub wave: bool,
     /// Fusion saves the state of tasks that lose their instance.
     pub snapshots: bool,
     /// Fusion's cache is on the instances' NVMe disks.
     pub nvme_scratch: bool,
-    /// The instances are Graviton's.
+    /// The instances are Graviton.
     pub arm64: bool,
-    /// What of an instance is mounted in each task: `/path` or `/host:/container`.
+    /// The instance paths that each task mounts: `/path` or `/host:/container`.
     pub volumes: Vec<String>,
     /// The role of the tasks.
     pub job_role: Option<String>,
     /// The execution role of the tasks.
     pub execution_role: Option<String>,
-    /// The log group of the tasks, where it is not Batch's own.
+    /// The log group of the tasks, if it is not Batch's default.
     pub log_group: Option<String>,
     /// The instances are Spot instances.
     pub spot: bool,
     /// Environment variables of the tasks.
     pub environment: BTreeMap<String, String>,
-    /// What the launcher of the head job needs to know; Nextflow itself, which runs in it, does not.
+    /// Settings for the launcher of the head job, which Nextflow does not use.
     pub head_job: Map<String, Value>,
-    /// More of the user's own, which comes last and so wins.
+    /// The user's additional configuration, which is last and so takes precedence.
     pub extra: Option<String>,
 }
 
@@ -87,7 +87,7 @@ pub fn nextflow_config(config: &NextflowConfig) -> String {
     text.text
 }
 
-/// How many bytes a text takes as a JSON string, as in the answer to CloudFormation.
+/// The length of a text as a JSON string, as in the response to CloudFormation.
 pub fn json_len(text: &str) -> usize {
     Value::from(text).to_string().len()
 }
@@ -140,7 +140,7 @@ fn batch(config: &NextflowConfig, text: &mut Text) {
     text.setting("terminateUnschedulableJobs", "true");
 }
 
-/// A string of Groovy that stands for just these characters. Between single quotes `$` has no meaning.
+/// A Groovy string literal for exactly these characters. Between single quotes `$` has no meaning.
 fn quoted(text: &str) -> String {
     let mut quoted = "'".to_owned();
     for c in text.chars() {
@@ -158,7 +158,7 @@ fn quoted(text: &str) -> String {
     quoted + "'"
 }
 
-/// Text that grows by lines, indented by the scopes that they stand in.
+/// Text with lines indented by scope.
 #[derive(Default)]
 struct Text {
     text: String,

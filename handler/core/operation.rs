@@ -1,8 +1,8 @@
-//! Create, Update and Delete: claim, reconcile the forge with what is wanted, bring the rest to nothing, record the
-//! end, respond.
+//! Create, Update and Delete: claim, reconcile the forge with its desired state, delete other forges of the resource,
+//! record the outcome, respond.
 //!
-//! *Guarantees.* Once a response URL has been read, CloudFormation gets one response, whatever happens (bad
-//! properties, an error of AWS, a panic, the deadline), unless another invocation answers: the next leg of the same
+//! *Guarantees.* Once a response URL has been read, CloudFormation gets one response, even after invalid properties, an
+//! AWS error, a panic or a timeout. The exception is that another invocation responds: the next leg of the same
 //! operation, or a newer operation.
 
 mod begin;
@@ -29,16 +29,16 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// How long before the end of an invocation the work is handed to the next.
+/// Time before the end of an invocation at which the next leg takes over.
 const HANDOVER: Duration = Duration::from_mins(1);
-/// How long an invocation is taken to last where its deadline is unknown.
+/// Assumed duration of an invocation with an unknown deadline.
 const UNKNOWN_DEADLINE: Duration = Duration::from_mins(15);
-/// What Lambda tells of one invocation.
+/// Lambda's data on one invocation.
 #[derive(Clone, Debug)]
 pub struct Lambda {
     /// Lambda's request ID.
     pub request_id: String,
-    /// How long the invocation may still last, in AWS's time; `None` if unknown.
+    /// Remaining time of the invocation, in AWS time; `None` if unknown.
     pub time_left: Option<Duration>,
     /// Whether the function can invoke itself.
     pub can_continue: bool,
@@ -49,18 +49,18 @@ pub struct Lambda {
 pub enum Ended {
     /// CloudFormation has the response.
     Responded(String),
-    /// CloudFormation refused the URL: it has expired or was never valid. Trying again is useless.
+    /// CloudFormation refused the URL: it has expired or was never valid. A retry is useless.
     Refused(u16),
-    /// Another invocation answers, or nobody waits; why.
+    /// Another invocation responds, or no response is expected; the reason.
     Silent(&'static str),
-    /// The work goes on in another invocation, the one of this number.
+    /// The operation continues in the leg of this number.
     Continued(u32),
 }
 
-/// How long an invocation may work, by the monotonic clock.
+/// Time limits of an invocation, by the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// When the work has to be handed over or answered.
+    /// When to hand over to the next leg or respond.
     pub until: Duration,
     /// When the invocation ends.
     pub end: Duration,
@@ -69,7 +69,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of an invocation for an operation signed at `signed`, for which CloudFormation waits `timeout`.
+    /// The time limits of an invocation for an operation signed at `signed`, for which CloudFormation waits `timeout`.
     pub fn of(now: &Now, time_left: Option<Duration>, signed: Timestamp, timeout: Duration) -> Self {
         let left = time_left.unwrap_or(UNKNOWN_DEADLINE);
         // A short invocation still works for half of its time.
@@ -94,15 +94,15 @@ struct Operation<'a, C> {
     last_write: Cell<Option<Duration>>,
 }
 
-/// What there is to say at the end.
+/// The outcome of an operation.
 enum Verdict {
-    /// What was wanted stands.
+    /// The desired state has been reached.
     Success { inventory: Option<Box<Inventory>>, gone: BTreeSet<String> },
-    /// It could not be done.
+    /// The operation failed.
     Failure(Error),
-    /// Another invocation is named.
+    /// Another invocation holds the claim.
     Superseded { lost_tie: bool },
-    /// The time is over; what is pending.
+    /// Time ran out; the pending resources.
     Pending(Vec<String>),
 }
 
@@ -110,7 +110,7 @@ enum Verdict {
 ///
 /// # Errors
 ///
-/// CloudFormation waits and could not be answered; Lambda is to try the event again.
+/// The response could not be delivered; Lambda should retry the event.
 pub async fn carry_out<C: Cloud>(
     cloud: &C,
     deployment: &Deployment,
@@ -128,7 +128,7 @@ pub async fn carry_out<C: Cloud>(
     };
     let intent = Intent::read(request, deployment, Timestamp::from_secs(signed));
     if url.signed_at().is_some() && now.since(intent.signed) > intent.service_timeout {
-        tracing::warn!("a stale event; nothing is touched");
+        tracing::warn!("stale event; nothing was changed");
         return Ok(Ended::Silent("CloudFormation has given up"));
     }
     let by = format!("{}/{:016x}", lambda.request_id, cloud.random());
@@ -170,11 +170,11 @@ impl<C: Cloud> Operation<'_, C> {
         };
         let verdict = match verdict {
             Verdict::Superseded { lost_tie: true } => {
-                let err = "another operation that was signed in the same second goes first; try again";
+                let err = "another operation signed in the same second takes precedence; try again";
                 return self.respond_failure(&Error::Refused(err.to_owned())).await;
             }
             Verdict::Superseded { lost_tie: false } => {
-                tracing::info!("superseded; another invocation answers");
+                tracing::info!("superseded; another invocation responds");
                 return Ok(Ended::Silent("a newer operation or another delivery has the claim"));
             }
             Verdict::Pending(pending) => match self.hand_over(&held, pending).await {
@@ -186,7 +186,7 @@ impl<C: Cloud> Operation<'_, C> {
         self.finish(verdict, busy, &held).await
     }
 
-    /// Reconciles the wanted forge, then brings all others that were begun to nothing.
+    /// Reconciles the desired forge, then deletes all others that were started.
     async fn work(&self, held: &Held) -> Verdict {
         if let Some(pending) = self.wait_for_quiet(held).await {
             return Verdict::Pending(pending);
@@ -206,7 +206,7 @@ impl<C: Cloud> Operation<'_, C> {
         self.clear(held, inventory).await
     }
 
-    /// Waits until nothing of a predecessor can be under way. Returns what is pending if the time is over before.
+    /// Waits until no call of a predecessor can be in progress. Returns the pending items if time runs out first.
     async fn wait_for_quiet(&self, held: &Held) -> Option<Vec<String>> {
         let now = self.cloud.now().mono;
         if held.look > now {
@@ -216,7 +216,7 @@ impl<C: Cloud> Operation<'_, C> {
         (self.cloud.now().mono < held.look).then(pending)
     }
 
-    /// Makes the wanted forge, or brings it to what is wanted.
+    /// Creates the desired forge, or reconciles it.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
         self.intent.check()?;
         let forge = match self.claim_forge(&self.intent.forge).await? {
@@ -241,7 +241,8 @@ impl<C: Cloud> Operation<'_, C> {
         self.reconcile(held, &cx, &kinds, &decide).await
     }
 
-    /// Whether the stack is undoing an Update that had succeeded. Only a file system that may have grown asks for it.
+    /// Whether the stack is undoing an Update that had succeeded. This matters only to a file system that may have
+    /// grown.
     async fn is_rolling_back(&self) -> bool {
         let grows = |wanted: &crate::properties::Properties| wanted.fsx_size.is_some();
         let asks = self.intent.verb == Verb::Update
@@ -253,8 +254,8 @@ impl<C: Cloud> Operation<'_, C> {
         status.is_some_and(|status| status.starts_with("UPDATE_ROLLBACK"))
     }
 
-    /// Brings every forge to nothing that is neither wanted nor kept (rule 8). Only the Delete of the resource itself
-    /// fails if one of them stays.
+    /// Deletes every forge that is neither desired nor kept (rule 8). Only the Delete of the resource itself fails if
+    /// one of them remains.
     async fn clear(&self, held: &Held, inventory: Option<Box<Inventory>>) -> Verdict {
         let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
         let must_go = self.intent.verb == Verb::Delete;
@@ -283,7 +284,7 @@ impl<C: Cloud> Operation<'_, C> {
         Verdict::Success { inventory, gone }
     }
 
-    /// Brings a forge to nothing, or leaves it to another stack.
+    /// Deletes a forge, or leaves it to another stack.
     async fn remove(&self, held: &Held, id: &ForgeId) -> Result<Outcome> {
         let forge = match self.claim_forge(id).await? {
             Ok(forge) => forge,
@@ -327,7 +328,7 @@ impl<C: Cloud> Operation<'_, C> {
     }
 }
 
-/// Runs work; a panic in it is an error like any other.
+/// Runs a future and converts a panic into an error.
 async fn guarded<T>(work: impl Future<Output = T>) -> Result<T> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
     done.map_err(|panic| Error::Bug(panic_text(panic.as_ref())))

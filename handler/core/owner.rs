@@ -1,4 +1,4 @@
-//! Whose a resource is. Ownership is decided by tags alone, on every path.
+//! Ownership of resources. Only tags decide it, on every path.
 
 use crate::name::{FORGE_TAG, LOGICAL_TAG, RELEASED_TAG, STACK_TAG};
 use crate::resource::Tags;
@@ -12,19 +12,19 @@ pub struct Owner {
     pub stack_id: String,
     /// The resource of the stack.
     pub logical_id: String,
-    /// Whether it may adopt what another stack has released: it names the forge's ID itself.
+    /// Whether it may adopt a forge that another stack has released, because it names the forge's ID.
     pub adopts: bool,
 }
 
 impl Owner {
-    /// The tags by which its resources are known.
+    /// The tags that identify its resources.
     pub fn tags(&self) -> Tags {
         let tags =
             [(FORGE_TAG, &self.forge_id), (STACK_TAG, &self.stack_id), (LOGICAL_TAG, &self.logical_id)];
         tags.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 
-    /// Whether a resource with these tags may be changed and deleted on its behalf.
+    /// Whether it may change and delete a resource with these tags.
     pub fn owns(&self, tags: &Tags) -> bool {
         let is = |key: &str, value: &str| tags.get(key).map(String::as_str) == Some(value);
         let released = self.adopts && tags.contains_key(RELEASED_TAG);
@@ -33,7 +33,7 @@ impl Owner {
     }
 }
 
-/// The owner of a resource with these tags, for a person.
+/// The owner of a resource with these tags, for messages.
 pub fn describe_owner(tags: &Tags) -> String {
     let tag = |key: &str| tags.get(key).map(String::as_str);
     match (tag(FORGE_TAG), tag(STACK_TAG)) {
@@ -42,6 +42,6 @@ pub fn describe_owner(tags: &Tags) -> String {
             format!("forge {forge} of {logical} in stack {stack}")
         }
         (Some(forge), None) => format!("forge {forge} of an unknown stack"),
-        _ => "another owner: it bears no tag of Tower Forge".to_owned(),
+        _ => "another owner; it has no Tower Forge tags".to_owned(),
     }
 }

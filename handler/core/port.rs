@@ -1,8 +1,8 @@
-//! The port: all that the engine asks of the world. The adapters in `handler/aws/` and `handler/edge/` answer for AWS,
-//! the simulation answers from memory.
+//! The port: the traits through which the engine acts. The adapters in `handler/aws/` and `handler/edge/` implement it
+//! for AWS, the simulation in memory.
 //!
-//! It is cut at **one mutating AWS call**: the engine decides which calls, one after the other, and an adapter only
-//! maps. Errors cross as AWS gave them (operation, code, message); what they mean is decided here.
+//! Its unit is **one mutating AWS call**: the engine decides the sequence of calls, and an adapter only maps. Errors
+//! cross it with AWS's operation, code and message; the core interprets them.
 
 use crate::claim::Permit;
 use crate::error::Result;
@@ -32,19 +32,19 @@ impl Timestamp {
     }
 }
 
-/// What both clocks of a host show at one moment.
+/// The time of both clocks of a host.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Since the process began, by a clock that never goes back, in AWS's time.
+    /// Time since the process started, by the monotonic clock, in AWS time.
     pub mono: Duration,
-    /// By the wall clock.
+    /// The time by the wall clock.
     pub wall: Timestamp,
-    /// Real seconds per second of AWS's time: 1 on AWS, less in a local cloud.
+    /// Real seconds per second of AWS time: 1 on AWS, less in a local cloud.
     pub scale: f64,
 }
 
 impl Now {
-    /// How long ago something was by the wall clock, in AWS's time; zero if it is yet to come.
+    /// Time since a moment by the wall clock, in AWS time; zero if it is in the future.
     pub fn since(&self, then: Timestamp) -> Duration {
         let milliseconds = u64::try_from(self.wall.0.saturating_sub(then.0)).unwrap_or_default();
         #[allow(clippy::cast_precision_loss)] // far fewer than 2^52
@@ -53,7 +53,7 @@ impl Now {
 }
 
 impl Now {
-    /// How long ago a date was, in real time, as people count it.
+    /// Time since a date, in real time.
     pub fn since_date(&self, date: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.wall.0.saturating_sub(date.0)).unwrap_or_default())
     }
@@ -62,13 +62,13 @@ impl Now {
 /// The clocks of the host.
 #[expect(async_fn_in_trait, reason = "the runtime is single-threaded, so no future has to be Send")]
 pub trait Clock {
-    /// What they show.
+    /// The current time.
     fn now(&self) -> Now;
 
-    /// Waits, in AWS's time.
+    /// Waits, in AWS time.
     async fn sleep(&self, pause: Duration);
 
-    /// 64 random bits, to tell one invocation from another.
+    /// 64 random bits, to distinguish invocations.
     fn random(&self) -> u64;
 }
 
@@ -78,21 +78,21 @@ pub trait Table {
     /// Reads an item, consistently.
     async fn read(&self, key: &str) -> Result<Option<Attributes>, TableError>;
 
-    /// Updates an item. May be tried again by the adapter: every update is true of its own result.
+    /// Updates an item. The adapter may retry it: the condition of every update also holds for its result.
     async fn update(&self, update: &Update) -> Result<Updated, TableError>;
 }
 
-/// Where responses go.
+/// The sink of responses.
 #[expect(async_fn_in_trait, reason = "the runtime is single-threaded, so no future has to be Send")]
 pub trait Responder {
-    /// Puts a response to CloudFormation, and tries again until the invocation ends.
+    /// Sends a response to CloudFormation, with retries until the invocation ends.
     async fn respond(&self, url: &ResponseUrl, body: &str) -> Result<(), Undelivered>;
 }
 
 /// CloudFormation does not have the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
-    /// The URL has expired or was never valid; trying again is useless.
+    /// The URL has expired or was never valid; a retry is useless.
     #[error("the response URL was refused with status {0}")]
     Refused(u16),
     /// CloudFormation could not be reached until time ran out.
@@ -100,10 +100,10 @@ pub enum Undelivered {
     Unreachable(String),
 }
 
-/// What CloudFormation shows of a resource of a stack.
+/// CloudFormation's view of a resource of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// This status, and the physical ID that CloudFormation counts.
+    /// The status, and the physical ID that CloudFormation has recorded.
     Resource {
         /// E.g. `CREATE_IN_PROGRESS`.
         status: String,
@@ -112,11 +112,11 @@ pub enum Shown {
     },
     /// No such resource, or no such stack.
     Nothing,
-    /// It cannot be told: another account's stack, or a failure.
+    /// Unknown: another account's stack, or a failure.
     Unknown,
 }
 
-/// A resource that the sweep may have to collect, as its tags describe its owner.
+/// The owner of a resource that the sweep may have to delete, as in its tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sweepable {
     /// The forge.
@@ -127,25 +127,25 @@ pub struct Sweepable {
     pub logical_id: String,
 }
 
-/// AWS, as the function sees it.
+/// AWS, as the function uses it.
 #[expect(async_fn_in_trait, reason = "the runtime is single-threaded, so no future has to be Send")]
 pub trait Cloud: Clock + Table + Responder {
-    /// Looks at all resources of a kind that bear a forge's names.
+    /// Observes all resources of a kind with a forge's names.
     async fn list(&self, kind: Kind, names: &Names) -> Result<Listing<Observed>>;
 
-    /// Makes one mutating call: one attempt, which has ended when this returns.
+    /// Makes one mutating call in one attempt, which has ended when this returns.
     async fn write(&self, permit: &Permit, write: &Write) -> Result<()>;
 
-    /// Looks up and checks where a forge is put.
+    /// Looks up and checks the network of a forge.
     async fn network(&self, properties: &Properties, names: &Names) -> Result<Network>;
 
-    /// What CloudFormation shows of a resource.
+    /// CloudFormation's view of a resource.
     async fn shown(&self, stack_id: &str, logical_id: &str) -> Shown;
 
-    /// The status of a stack; `None` where it cannot be told.
+    /// The status of a stack; `None` if unknown.
     async fn stack_status(&self, stack_id: &str) -> Option<String>;
 
-    /// The forges of the region that have something which drains, and those that have a launch template.
+    /// The forges of the region with draining environments, and those with a launch template.
     async fn sweepable(&self, prefix: &str) -> Result<Vec<Sweepable>>;
 
     /// Invokes the function again with the same event and a continuation.

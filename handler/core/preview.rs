@@ -1,4 +1,4 @@
-//! `{"plan": <a CloudFormation event>}`: what a request would do. Changes nothing and answers nobody.
+//! `{"plan": <a CloudFormation event>}`: the plan of a request. It changes nothing and sends no response.
 
 use crate::deployment::Deployment;
 use crate::desired::Context;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The plan of a request, as data and as text; or why there is none.
+/// The plan of a request as data and as text, or the error.
 pub async fn preview<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request) -> Value {
     match plan_of(cloud, deployment, request).await {
         Ok(preview) => preview,
@@ -62,7 +62,7 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     Ok(preview)
 }
 
-/// Which properties differ, with the effect of an Update of each.
+/// The changed properties, with the effect of an Update of each.
 fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Value> {
     if old.is_empty() {
         return Vec::new();
@@ -77,7 +77,7 @@ fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Value> {
     changed.collect()
 }
 
-/// Below this `ServiceTimeout`, an operation that supersedes another one hardly has time for its work.
+/// Below this `ServiceTimeout`, an operation that supersedes another one has too little time.
 const SHORT: Duration = Duration::from_mins(3);
 
 fn warnings(

@@ -1,8 +1,8 @@
-//! What a stack may say of its forge: the properties of `Custom::TowerForge`.
+//! The properties of `Custom::TowerForge`.
 //!
-//! [`parse`] is strict and reports all faults at once, before anything is asked of AWS. What Delete needs of a
-//! stack's properties is read leniently in [`identity`], because they may have been refused before.
-//! [`table`] describes every property; the documentation and the JSON Schema are made from it.
+//! [`parse`] is strict and reports all faults at once, before any AWS call. [`identity`] leniently reads the properties
+//! that Delete needs, because they may have been refused before. [`table`] describes every property; the documentation
+//! and the JSON Schema are generated from it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,20 +34,19 @@ pub use identity::{Identity, dispose_on_deletion, forge_id, identity};
 ///
 /// # Errors
 ///
-/// Every fault that the properties have, never an empty list: unknown names first, then single values, then what
-/// does not go together.
+/// All faults of the properties, never an empty list: unknown names first, then single values, then conflicts.
 pub fn parse(raw: &Map<String, Value>, limits: &Limits) -> Result<Properties, Vec<Fault>> {
     parse::parse(raw, limits)
 }
 
-/// What the deployed function allows its stacks to say.
+/// The limits that the deployed function sets for its stacks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// The function's own region; a forge cannot be elsewhere.
     pub region: String,
-    /// The function's own account, where it is known: roles and scheduling policies must be of it.
+    /// The function's own account, if known: roles and scheduling policies must be in it.
     pub account: Option<String>,
-    /// What the names of a forge's parts begin with.
+    /// The prefix of the names of a forge's resources.
     pub name_prefix: String,
     /// Policies that `PermissionsBoundary` may name; `*` stands for any text.
     pub allowed_boundaries: Vec<String>,
@@ -61,11 +60,11 @@ pub struct Limits {
     pub fsx: bool,
 }
 
-/// The properties of a forge, checked and canonical: what means the same is equal here.
+/// The properties of a forge, checked and canonical: equivalent properties are equal.
 ///
-/// A field holds what the stack said, or the default where that is fixed. A default that depends on other
-/// properties is resolved by the method of the field's name, and the field is then empty.
-/// Lists are sorted and without duplicates where their order means nothing.
+/// A field has the stack's value, or the default if that is fixed. The method of the field's name resolves a default
+/// that depends on other properties; the field is then empty. Lists are sorted and without duplicates if their order
+/// has no meaning.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a property of the same name")]
 pub struct Properties {
@@ -80,7 +79,7 @@ pub struct Properties {
     pub nvme_storage_enabled: bool,
     /// Whether tasks resume from a snapshot after a spot reclaim.
     pub fusion_snapshots: bool,
-    /// Where the AWS CLI is on the instances; see [`Properties::cli_path`].
+    /// Path of the AWS CLI on the instances; see [`Properties::cli_path`].
     pub cli_path: Option<String>,
 
     // The compute environments.
@@ -88,9 +87,9 @@ pub struct Properties {
     pub r#type: Provisioning,
     /// vCPUs that are kept running.
     pub min_cpus: i32,
-    /// vCPUs that the work environment may have at most.
+    /// Maximum vCPUs of the work environment.
     pub max_cpus: i32,
-    /// vCPUs that the head environment may have at most.
+    /// Maximum vCPUs of the head environment.
     pub head_max_cpus: i32,
     /// Instance types and families as given, sorted; see [`Properties::instance_types`].
     pub instance_types: Vec<String>,
@@ -98,7 +97,7 @@ pub struct Properties {
     pub alloc_strategy: Option<AllocStrategy>,
     /// Highest spot price in percent of the on-demand price; see [`Properties::bid_percentage`].
     pub bid_percentage: Option<i32>,
-    /// Whether an on-demand environment stands behind the spot one.
+    /// Whether an on-demand environment is the fallback of the spot one.
     pub on_demand_fallback: bool,
     /// Whether instances run the GPU-optimised image.
     pub gpu_enabled: bool,
@@ -114,7 +113,7 @@ pub struct Properties {
     pub dragen_instance_type: Option<String>,
     /// Image of the instances, instead of the newest one of ECS.
     pub image_id: Option<String>,
-    /// Any change of this text makes a new generation, with the newest image.
+    /// Any change of this text starts a new generation, with the newest image.
     pub image_refresh: Option<String>,
     /// Key pair for SSH.
     pub ec2_key_pair: Option<String>,
@@ -122,7 +121,7 @@ pub struct Properties {
     pub ecs_config: Vec<String>,
 
     // The queues.
-    /// Seconds after which Batch cancels a RUNNABLE job that nothing can run.
+    /// Seconds after which Batch cancels a RUNNABLE job that cannot run.
     pub job_state_time_limit: Option<i32>,
     /// Fair-share scheduling policy of the work queue.
     pub scheduling_policy_arn: Option<String>,
@@ -146,17 +145,17 @@ pub struct Properties {
     pub ebs_throughput: Option<i32>,
     /// IOPS of the root volume; see [`Properties::ebs_iops`].
     pub ebs_iops: Option<i32>,
-    /// Whether the forge makes an EFS file system.
+    /// Whether the forge creates an EFS file system.
     pub efs_create: bool,
-    /// An EFS file system that exists.
+    /// An existing EFS file system.
     pub efs_id: Option<String>,
-    /// Where EFS is mounted; see [`Properties::efs_mount`].
+    /// Mount path of EFS; see [`Properties::efs_mount`].
     pub efs_mount: Option<String>,
-    /// Size in GiB of the FSx for Lustre file system that the forge makes.
+    /// Size in GiB of the FSx for Lustre file system that the forge creates.
     pub fsx_size: Option<i32>,
-    /// DNS name of an FSx for Lustre file system that exists.
+    /// DNS name of an existing FSx for Lustre file system.
     pub fsx_name: Option<String>,
-    /// Where Lustre is mounted; see [`Properties::fsx_mount`].
+    /// Mount path of Lustre; see [`Properties::fsx_mount`].
     pub fsx_mount: Option<String>,
     /// Deployment type of the Lustre file system; see [`Properties::fsx_deployment_type`].
     pub fsx_deployment_type: Option<FsxDeploymentType>,
@@ -164,7 +163,7 @@ pub struct Properties {
     pub fsx_throughput: Option<i32>,
 
     // Permissions.
-    /// Names of more buckets that tasks may read and write, sorted; see [`Properties::buckets`].
+    /// Names of additional buckets that tasks may read and write, sorted; see [`Properties::buckets`].
     pub allow_buckets: Vec<String>,
     /// ECS task execution role, instead of the forge's own.
     pub execution_role: Option<String>,
@@ -188,7 +187,7 @@ pub struct Properties {
     pub head_job_memory_mb: Option<i32>,
     /// Log group that jobs write to; Batch's own where absent.
     pub log_group: Option<String>,
-    /// Host paths that tasks see, in the stack's order: `/host`, `/host:/container` or `/host:/container:ro`.
+    /// Host paths to mount into tasks, in the stack's order: `/host`, `/host:/container` or `/host:/container:ro`.
     pub volumes: Vec<String>,
     /// Environment variables, sorted by name.
     pub environment: Vec<EnvironmentVariable>,
@@ -202,9 +201,9 @@ pub struct Properties {
     // The forge itself.
     /// The forge ID that the stack chose.
     pub forge_id: Option<String>,
-    /// Whether Delete removes the forge's parts.
+    /// Whether Delete removes the forge's resources.
     pub dispose_on_deletion: bool,
-    /// Any change of this text brings an Update, and nothing else.
+    /// Any change of this text triggers an Update, and has no other effect.
     pub nonce: Option<String>,
     /// Days that the instances' log is kept.
     pub log_retention_days: i32,
@@ -261,11 +260,11 @@ pub enum Provisioning {
 /// How Batch chooses among instance types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllocStrategy {
-    /// The type that fits best, and waiting for it.
+    /// The best-fitting type, waiting for capacity.
     BestFit,
-    /// The type that fits best, or the next best.
+    /// The best-fitting type with capacity.
     BestFitProgressive,
-    /// The spot types that are the least likely to be reclaimed.
+    /// The spot types least likely to be reclaimed.
     SpotCapacityOptimized,
     /// The same, at a good price.
     SpotPriceCapacityOptimized,

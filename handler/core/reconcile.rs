@@ -1,7 +1,7 @@
-//! The one loop behind Create, Update, Delete, rollback and sweep: look, plan, act, until a fresh plan is empty.
+//! The loop behind Create, Update, Delete, rollback and sweep: observe, plan, act, until a fresh plan is empty.
 //!
-//! Nothing is remembered between invocations, so a loop may be broken off anywhere and begun again. Steps that do not
-//! depend on each other are taken side by side, and every write needs a permit.
+//! No state is kept between invocations, so the loop can be interrupted and restarted anywhere. Independent steps run
+//! concurrently, and every write needs a permit.
 
 use crate::claim::Permit;
 use crate::claim::writer::{Gate, Writer, Written};
@@ -19,9 +19,10 @@ use futures_util::future::{join, join_all, try_join_all};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long to wait before something that cannot be read is read again.
+/// Pause before a failed read is repeated.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long a service that fails is asked again: the SDK gives up after a minute, and a stack would be rolled back.
+/// How long reads of a failing service are retried: the SDK gives up after a minute, and the stack would be rolled
+/// back.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The forge that is reconciled.
@@ -31,45 +32,45 @@ pub struct Target<'a> {
     pub names: &'a Names,
     /// Its owner.
     pub owner: &'a Owner,
-    /// The kinds to look at.
+    /// The kinds to observe.
     pub kinds: &'a [Kind],
-    /// When to break off, by the monotonic clock.
+    /// When to stop, by the monotonic clock.
     pub until: Duration,
-    /// From when on an absence proves something, by the monotonic clock.
+    /// From when on absences count, by the monotonic clock.
     pub settled: Duration,
 }
 
-/// How it ended, if nothing went wrong.
+/// The outcome if there was no error.
 #[derive(Debug)]
 pub enum Outcome {
-    /// All is as desired.
+    /// The desired state has been reached.
     Done(Done),
-    /// Another invocation is named, which may have been signed in the same second.
+    /// Another invocation holds the claim; it may have been signed in the same second.
     Superseded {
-        /// Then the loser answers FAILED.
+        /// If so, the loser responds FAILED.
         lost_tie: bool,
     },
-    /// The time is over; what is pending.
+    /// Time ran out; the pending resources.
     Pending(Vec<String>),
 }
 
-/// What stands at the end.
+/// The state at the end.
 #[derive(Debug)]
 pub struct Done {
-    /// What has been observed last.
+    /// The last observation.
     pub inventory: Inventory,
-    /// What has been deleted.
+    /// The deleted resources.
     pub deleted: BTreeSet<ResourceId>,
 }
 
-/// Which resources are desired, given what has been observed.
+/// The desired resources, given the observed ones.
 pub type DesiredState<'a> = &'a (dyn Fn(&Inventory) -> Result<Vec<Desired>> + Sync);
 
 /// Reconciles a forge with its desired state.
 ///
 /// # Errors
 ///
-/// What cannot be done; everything that did not depend on it has been done.
+/// A step failed permanently; all independent steps have been taken.
 pub async fn reconcile<C: Cloud>(
     writer: &Writer<'_, C>,
     target: &Target<'_>,
@@ -135,8 +136,8 @@ pub async fn reconcile<C: Cloud>(
     }
 }
 
-/// Looks at some kinds, and beside that asks the gate for a permit, unless the last one is fresh. Gives the table's error
-/// if there can be no permit now; or how it ends.
+/// Observes some kinds, and concurrently asks the gate for a permit unless the last one is fresh. Returns the table's error
+/// if there is no permit now, or the outcome.
 async fn observe<C: Cloud>(
     writer: &Writer<'_, C>,
     target: &Target<'_>,
@@ -169,11 +170,11 @@ async fn observe<C: Cloud>(
 
 fn pending(plan: &Plan, history: &History) -> Vec<String> {
     let pending = history.pending(plan);
-    if pending.is_empty() { vec!["what was changed before to become visible".to_owned()] } else { pending }
+    if pending.is_empty() { vec!["earlier changes to become visible".to_owned()] } else { pending }
 }
 
-/// Looks at some kinds, side by side, and replaces what was known of them. What is throttled or fails is asked again,
-/// which costs nothing but time. Returns what is pending if the time is over before.
+/// Observes some kinds concurrently and replaces their inventory. Throttled and failed reads are retried, which only
+/// costs time. Returns the pending items if time runs out first.
 async fn look<C: Cloud>(
     cloud: &C,
     target: &Target<'_>,
@@ -207,10 +208,10 @@ async fn look<C: Cloud>(
     }
 }
 
-/// Takes steps side by side. Returns those that AWS took.
+/// Executes steps concurrently. Returns those that AWS accepted.
 ///
-/// A refusal that AWS takes back is noted; another one stops what is being made at once, and what is being deleted
-/// only where it stands.
+/// A transient refusal is recorded. Any other stops creations immediately, and a deletion only of the resource
+/// concerned.
 async fn act<'p, C: Cloud>(
     writer: &Writer<'_, C>,
     permit: &Permit,
@@ -235,7 +236,7 @@ async fn act<'p, C: Cloud>(
     if failures.is_empty() { Ok(accepted) } else { Err(Error::all(failures)) }
 }
 
-/// Takes one step: its calls one after the other. `None` if the permit was over before the last of them.
+/// Executes one step, its calls in sequence. `None` if the permit expired before the last of them.
 async fn take<C: Cloud>(
     writer: &Writer<'_, C>,
     permit: &Permit,
@@ -265,7 +266,7 @@ async fn take<C: Cloud>(
     }
 }
 
-/// One line for each step.
+/// Logs one line per step.
 fn log(forge: &str, step: &Step, took: Duration, err: Option<&Error>) {
     let resource = step.id.to_string();
     let (action, milliseconds) = (step.action.as_str(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

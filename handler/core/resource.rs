@@ -1,8 +1,8 @@
-//! The contract between the engine and the kinds of resource: what a kind has to say of itself.
+//! The contract between the engine and the kinds of resource.
 //!
-//! A kind says what a resource should be (`Spec`), what AWS says it is (`Observed`), how the two differ, and which
-//! AWS calls lead from one to the other (`Call`). It makes no call itself: the adapter in `handler/aws/` maps each
-//! `Call` to one request. Waiting is not part of it: the engine looks until a resource is [`Phase::Settled`].
+//! A kind defines the desired state of a resource (`Spec`), its observed state (`Observed`), their differences, and the
+//! AWS calls between them (`Call`). It makes no call: the adapter in `handler/aws/` maps each `Call` to one request. It
+//! does not wait either: the engine observes until a resource is [`Phase::Settled`].
 
 use crate::error::ServiceError;
 use crate::for_each_kind;
@@ -26,28 +26,28 @@ macro_rules! kind_enum {
 }
 for_each_kind!(kind_enum);
 
-/// What the engine must know of a kind and no single resource shows.
+/// Properties of a kind that the engine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that the engine asks of a kind")]
 pub struct Traits {
-    /// The kind in the words of a person.
+    /// The kind in messages.
     pub noun: &'static str,
-    /// Whether a change shows at the next look; Batch and the file systems take their time.
+    /// Whether a change is visible at the next observation; Batch and file systems need time.
     pub is_immediate: bool,
-    /// How many of them an account may have in a region.
+    /// The quota per account and region.
     pub quota: Option<usize>,
-    /// Whether instances use it to the end, so that it goes only after the last compute environment.
+    /// Whether instances use it until they terminate, so that it is deleted only after the last compute environment.
     pub outlives_instances: bool,
-    /// Whether AWS would delete or empty it while something still uses it. Such a deletion rests on having seen no
-    /// user, and a look proves that only once it is settled (`claim.rs`).
+    /// Whether AWS would delete or empty it while it is in use. Such a deletion requires that no user was observed, and
+    /// an observation proves this only after the read lag (`claim.rs`).
     pub rests_on_absence: bool,
-    /// Whether what it refers to must stay as long as it does; a queue lets go of its environments.
+    /// Whether it needs its references until it is deleted; a queue can be detached from its environments.
     pub keeps_references: bool,
-    /// What has to be deployed with the function before it may make one.
+    /// The feature that must be deployed with the function for creating one.
     pub feature: Option<Feature>,
 }
 
-/// A part of the function that its deployer can leave out.
+/// A feature of the function that its deployer can disable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// EFS file systems.
@@ -61,7 +61,7 @@ pub enum Feature {
 pub struct ResourceId {
     /// Its kind.
     pub kind: Kind,
-    /// Its name; of a file system its tag `Name`.
+    /// Its name; for a file system its tag `Name`.
     pub name: String,
 }
 
@@ -78,16 +78,16 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// How far along a resource is.
+/// The lifecycle phase of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// At rest: it can be used, changed or deleted.
+    /// Settled: it can be used, changed or deleted.
     Settled,
-    /// On its way, with AWS's status.
+    /// In transition, with AWS's status.
     Settling(String),
-    /// On its way to being gone, with AWS's status.
+    /// Being deleted, with AWS's status.
     Deleting(String),
-    /// At rest in a state that it does not leave by itself, with AWS's reason.
+    /// In a failed state that it does not leave by itself, with AWS's reason.
     Broken(String),
 }
 
@@ -103,7 +103,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Notes a difference, if there is one.
+    /// Records a difference, if there is one.
     pub fn note<T: PartialEq + fmt::Debug>(changes: &mut Vec<Self>, field: &str, from: &T, to: &T) {
         if from != to {
             let (from, to) = (format!("{from:?}"), format!("{to:?}"));
@@ -122,7 +122,7 @@ pub struct TagChanges {
 }
 
 impl TagChanges {
-    /// What leads from `observed` to having `wanted` and not having `unwanted`; other tags are left alone.
+    /// The changes after which `observed` has `wanted` and lacks `unwanted`; other tags are unchanged.
     pub fn between(observed: &Tags, wanted: &Tags, unwanted: &BTreeSet<String>) -> Self {
         let set = wanted.iter().filter(|(key, value)| observed.get(*key) != Some(*value));
         let remove = unwanted.iter().filter(|key| observed.contains_key(*key));
@@ -137,74 +137,74 @@ impl TagChanges {
     }
 }
 
-/// A resource that AWS shows, whoever it belongs to.
+/// A resource that AWS shows, of any owner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found<O> {
-    /// Which resource.
+    /// Its ID.
     pub id: ResourceId,
-    /// Its tags, which say whose it is.
+    /// Its tags, which determine its owner.
     pub tags: Tags,
-    /// How far along it is.
+    /// Its phase.
     pub phase: Phase,
     /// The resources of the same forge that it refers to.
     pub refs: Vec<ResourceId>,
-    /// When AWS made it, in seconds since 1970, where AWS says so.
+    /// When it was created, in seconds since 1970, if AWS reports it.
     pub created: Option<i64>,
-    /// What AWS says it is.
+    /// Its observed state.
     pub observed: O,
 }
 
 impl<O> Found<O> {
-    /// The same with something else in place of what AWS says.
+    /// The same with a mapped observed state.
     pub fn map<P>(self, map: impl FnOnce(O) -> P) -> Found<P> {
         let Self { id, tags, phase, refs, created, observed } = self;
         Found { id, tags, phase, refs, created, observed: map(observed) }
     }
 }
 
-/// One look: the forge's resources of a kind, and what the account has of that kind.
+/// One observation: the forge's resources of a kind, and the account's use of that kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing<O> {
-    /// The resources that bear the forge's names.
+    /// The resources with the forge's names.
     pub found: Vec<Found<O>>,
     /// The rest of the account.
     pub account: AccountUse,
 }
 
 impl<O> Listing<O> {
-    /// A look that shows the account nothing beyond the forge.
+    /// An observation without account data.
     pub fn of(found: Vec<Found<O>>) -> Self {
         Self { found, account: AccountUse::default() }
     }
 
-    /// The same with something else in place of what AWS says.
+    /// The same with a mapped observed state.
     pub fn map<P>(self, mut map: impl FnMut(O) -> P) -> Listing<P> {
         let found = self.found.into_iter().map(|found| found.map(&mut map)).collect();
         Listing { found, account: self.account }
     }
 }
 
-/// What the account has of a kind, whoever it belongs to; zero for kinds whose look does not tell.
+/// The account's use of a kind, of any owner; zero for kinds that do not report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountUse {
-    /// How many there are.
+    /// The number of resources.
     pub total: usize,
-    /// How many of them are in transition: how busy the service is.
+    /// The number of resources in transition, as a measure of the service's load.
     pub in_transition: usize,
-    /// What resources of others refer to: (name of the other resource, resource of this forge).
+    /// References of foreign resources: (name of the foreign resource, resource of this forge).
     pub foreign_references: Vec<(String, ResourceId)>,
 }
 
-/// How to mend a resource that AWS shows as [`Phase::Broken`].
+/// The repair of a resource that AWS shows as [`Phase::Broken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// Nothing helps but a person.
+    /// It needs manual action.
     None,
-    /// AWS may find it valid when it looks again.
+    /// AWS may find it valid when it checks again.
     Revalidate,
 }
 
-/// One mutating AWS call on a resource: what the port's `write` carries out.
+/// One mutating AWS call on a resource, for the port's `write`.
 pub trait MutatingCall {
     /// The operation as IAM spells it, e.g. `iam:CreateRole`.
     fn action(&self) -> &'static str;
@@ -215,44 +215,44 @@ pub trait MutatingCall {
 
 /// A kind of resource. Everything here is pure.
 pub trait Resource {
-    /// Which one.
+    /// The kind.
     const KIND: Kind;
-    /// What the engine must know of it.
+    /// Its properties.
     const TRAITS: Traits;
-    /// What a resource should be.
+    /// The desired state of a resource.
     type Spec: Clone + fmt::Debug + PartialEq + 'static;
-    /// What AWS says a resource is.
+    /// The observed state of a resource.
     type Observed: Clone + fmt::Debug + PartialEq + 'static;
     /// The mutating calls of this kind, one variant each.
     type Call: Clone + fmt::Debug + PartialEq + MutatingCall;
 
-    /// What sets a resource apart from its spec, tags apart: what can be changed in place.
+    /// The differences between a resource and its spec that can be changed in place, without tags.
     fn drift(spec: &Self::Spec, observed: &Self::Observed) -> Vec<Change>;
 
-    /// The calls that make a resource, one after the other.
+    /// The calls that create a resource, in sequence.
     fn create(name: &str, spec: &Self::Spec, tags: &Tags) -> Vec<Self::Call>;
 
-    /// The calls that bring a resource to its spec, sending only what differs.
+    /// The calls that update a resource to its spec, sending only differences.
     fn update(name: &str, spec: &Self::Spec, observed: &Self::Observed) -> Vec<Self::Call>;
 
-    /// The calls that change nothing but tags.
+    /// The calls that change only tags.
     fn set_tags(observed: &Self::Observed, changes: &TagChanges) -> Vec<Self::Call>;
 
-    /// The calls of the next step towards being gone; what is enabled is disabled first and deleted the next time.
+    /// The calls of the next step of the deletion; an enabled resource is disabled first and deleted the next time.
     fn delete(observed: &Self::Observed) -> Vec<Self::Call>;
 
-    /// Whether it serves until it is disabled.
+    /// Whether it must be disabled before it is deleted.
     fn is_enabled(_observed: &Self::Observed) -> bool {
         false
     }
 
-    /// How to mend a broken resource. `may_lag`: something it refers to is so young that its service may not know
-    /// it yet, whatever text AWS gives.
+    /// The repair of a broken resource. `may_lag`: it refers to something so young that its service may not know it
+    /// yet, whatever reason AWS gives.
     fn recovery(_observed: &Self::Observed, _reason: &str, _may_lag: bool) -> Recovery {
         Recovery::None
     }
 
-    /// The calls that make AWS look at a broken resource again.
+    /// The calls that make AWS check a broken resource again.
     fn revalidate(_observed: &Self::Observed) -> Vec<Self::Call> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! One file per kind: what a resource of the kind should be, what AWS says it is, and the calls in between. PURE.
+//! One file per kind: desired state, observed state, and the calls between them. PURE.
 
 pub mod compute_environment;
 pub mod efs;

@@ -3,34 +3,34 @@
 use crate::event::Envelope;
 use serde_json::{Map, Value, json};
 
-/// CloudFormation refuses a longer body, and with it the operation, even if the work succeeded.
+/// CloudFormation refuses a longer body, and the operation fails even if the work succeeded.
 pub const LIMIT: usize = 4096;
 
 /// The response to one request.
 #[derive(Clone, Debug)]
 pub enum Response {
-    /// It is done.
+    /// Success.
     Success {
         /// The forge's ID.
         physical_id: String,
-        /// What `!GetAtt` gives; every attribute, an empty text where there is nothing.
+        /// The attributes for `!GetAtt`: all of them, empty if they have no value.
         attributes: Map<String, Value>,
     },
-    /// It could not be done.
+    /// Failure.
     Failed {
-        /// The forge's ID; of a failed Update the ID that came with it, or CloudFormation would delete that.
+        /// The forge's ID; for a failed Update the ID in the request, or CloudFormation would delete that forge.
         physical_id: String,
-        /// Why, for a person.
+        /// The reason, for users.
         reason: String,
     },
 }
 
 impl Response {
-    /// The body of the PUT: everything except the Reason as it is, and as much of the Reason as fits.
+    /// The body of the PUT: everything except the Reason in full, and as much of the Reason as fits.
     ///
     /// # Errors
     ///
-    /// The attributes alone are too long, by so many bytes.
+    /// The attributes alone exceed the limit, by this number of bytes.
     pub fn body(&self, envelope: &Envelope) -> Result<String, usize> {
         let (status, physical_id, reason, data) = match self {
             Self::Success { physical_id, attributes } => ("SUCCESS", physical_id, "", attributes.clone()),
@@ -66,7 +66,7 @@ fn shorten(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// Beginning and end of `text`, such that they take at most `room` bytes in JSON.
+/// Beginning and end of `text`, at most `room` bytes in JSON.
 fn fit(text: &str, room: usize) -> String {
     const GAP: &str = " … ";
     let escaped = |c: char| match c {

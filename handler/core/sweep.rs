@@ -1,7 +1,8 @@
-//! `{"sweep": true}`: collects, of all forges of the region, the generations that have been replaced and are idle.
+//! `{"sweep": true}`: deletes the replaced and idle generations of all forges of the region.
 //!
-//! It is the same plan with another desired state: everything as it is, but for what is ripe. It knows no properties
-//! and disables nothing: AWS refuses to delete an ENABLED environment, so one that a rollback has just enabled stays.
+//! It uses the same plan with a different desired state: the observed state without collectable resources. It has no
+//! properties and disables nothing. AWS refuses to delete an ENABLED environment, so one that a rollback has just
+//! enabled is kept.
 
 use crate::claim::writer::{self, Writer};
 use crate::claim::{Item, claim_for_sweep, release, resource_key};
@@ -25,13 +26,13 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long something is left alone if the state of its stack cannot be told.
+/// How long a resource is kept if the state of its stack is unknown.
 const UNKNOWN: Duration = Duration::from_hours(24);
 
-/// The kinds that a sweep looks at.
+/// The kinds that a sweep observes.
 const KINDS: [Kind; 4] = [Role::KIND, LaunchTemplate::KIND, ComputeEnvironment::KIND, JobQueue::KIND];
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Default)]
 struct Report {
     collected: Vec<String>,
@@ -39,8 +40,8 @@ struct Report {
     failed: Vec<String>,
 }
 
-/// Sweeps all forges of the region until `until`, by the monotonic clock. Never fails: what does not go is reported,
-/// and tried the next time.
+/// Sweeps all forges of the region until `until`, by the monotonic clock. It never fails: failed deletions are
+/// reported, and retried by the next sweep.
 pub async fn sweep<C: Cloud>(cloud: &C, deployment: &Deployment, until: Duration) -> Value {
     let owners = match cloud.sweepable(&format!("{}-", deployment.prefix)).await {
         Ok(owners) => owners,
@@ -78,13 +79,13 @@ struct Sweep<'a, C> {
 }
 
 impl<C: Cloud> Sweep<'_, C> {
-    /// Claims, collects, and gives the claim back.
+    /// Claims, deletes, and releases the claim.
     async fn run(&self) -> Result<Report> {
         let key = resource_key(&self.owner.stack_id, &self.owner.logical_id);
         let by = format!("sweep/{:016x}", self.cloud.random());
         let claim = claim_for_sweep(&key, &by, self.cloud.now().wall);
         let Updated::Done(old) = writer::update(self.cloud, &claim, self.until).await? else {
-            return Ok(self.waiting("an operation on it is under way"));
+            return Ok(self.waiting("an operation on it is in progress"));
         };
         let swept = self.collect(&key, &by, old.as_ref().map(Item::read).as_ref()).await;
         let release = release(&key, &by, self.cloud.now().wall);
@@ -134,7 +135,7 @@ impl<C: Cloud> Sweep<'_, C> {
                 failed: Vec::new(),
             },
             Outcome::Pending(pending) => self.waiting(&pending.join("; ")),
-            Outcome::Superseded { .. } => self.waiting("an operation on it has begun"),
+            Outcome::Superseded { .. } => self.waiting("an operation on it has started"),
         })
     }
 
@@ -148,18 +149,18 @@ impl<C: Cloud> Sweep<'_, C> {
     }
 }
 
-/// PURE. What is ripe.
+/// PURE. The collectable resources.
 struct Rules<'a> {
     owner: &'a Owner,
     names: &'a Names,
     now: Now,
     least_age: Duration,
-    /// Whether the stack is known to be at rest.
+    /// Whether the stack is known not to be in progress.
     is_at_rest: bool,
 }
 
 impl Rules<'_> {
-    /// Everything of the forge as it is, but for what is ripe and what nothing refers to any more.
+    /// The observed state of the forge without collectable and unreferenced resources.
     fn desired(&self, inventory: &Inventory) -> Vec<Desired> {
         let ripe: BTreeSet<&str> = self
             .environments(inventory)
@@ -186,8 +187,8 @@ impl Rules<'_> {
         inventory.all::<ComputeEnvironment>().filter(|(existing, _)| self.owner.owns(&existing.tags))
     }
 
-    /// Templates and the fleet's role go once nothing refers to them. Without any environment the forge is being made
-    /// or deleted, which is not for the sweep to meddle with.
+    /// Templates and the fleet's role are deleted once nothing refers to them. A forge without environments is being
+    /// created or deleted, and the sweep does not change it.
     fn is_unused(&self, inventory: &Inventory, existing: &Existing) -> bool {
         let stands = self.is_at_rest && self.environments(inventory).next().is_some();
         let goes =
@@ -195,7 +196,7 @@ impl Rules<'_> {
         stands && goes && inventory.referrers(&existing.id).next().is_none()
     }
 
-    /// Why a retiring environment may not go yet.
+    /// Why a retiring environment cannot be deleted yet.
     fn unripe(
         &self,
         inventory: &Inventory,
@@ -214,17 +215,17 @@ impl Rules<'_> {
             return text("it is enabled");
         }
         if !observed.is_idle {
-            return text("jobs still run in it");
+            return text("jobs are still running in it");
         }
         if let Some(queue) = inventory.foreign_referrer(&existing.id) {
             return Some(format!("job queue {queue}, which this forge does not own, refers to it"));
         }
-        let Some(since) = parse_rfc3339(since) else { return text("its tag does not tell since when") };
+        let Some(since) = parse_rfc3339(since) else { return text("the time in its tag cannot be read") };
         let young = self.now.since_date(since) < self.least_age;
-        if young { text("it has not retired for long enough") } else { None }
+        if young { text("it retired too recently") } else { None }
     }
 
-    /// What retires and stays, and why.
+    /// The retiring environments that are kept, with the reasons.
     fn waiting(&self, inventory: &Inventory) -> Vec<String> {
         let retiring =
             self.environments(inventory).filter(|(existing, _)| existing.tags.contains_key(RETIRING_TAG));
@@ -237,7 +238,7 @@ impl Rules<'_> {
     }
 }
 
-/// A queue without its ripe environments; one that holds nothing else stays as it is.
+/// A queue without its collectable environments; one with no others is unchanged.
 fn let_go(existing: &Existing, queue: &job_queue::Observed, ripe: &BTreeSet<&str>) -> Desired {
     let spec = job_queue::Spec::without(queue, |name| ripe.contains(name));
     let desired = Desired::as_it_is(existing);

@@ -1,7 +1,7 @@
 //! One item of a `DynamoDB` table, and conditional updates of it, as data.
 //!
-//! The rules of the claim are written in these terms, so that the simulation evaluates the very conditions that the
-//! adapter renders for `DynamoDB`.
+//! The rules of the claim use these types, so the simulation evaluates the same conditions that the adapter renders for
+//! `DynamoDB`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,13 +23,13 @@ pub enum Value {
 /// An item, or a map in it.
 pub type Attributes = BTreeMap<String, Value>;
 
-/// The way to an attribute: its name, and below a map the name there.
+/// The path of an attribute: its name, and for an entry of a map the name in it.
 pub type Path = &'static [&'static str];
 
-/// What must hold of the item, as it is, for an update to take place.
+/// A condition on the current item for an update.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// There is no such attribute; of the key, no such item.
+    /// There is no such attribute; for the key, no such item.
     Missing(Path),
     /// The attribute exists and is equal.
     Is(Path, Value),
@@ -50,33 +50,33 @@ pub enum Edit {
     Set(&'static str, Value),
     /// Removes an attribute, if it is there.
     Remove(&'static str),
-    /// Adds to a set, which begins to exist where it does not.
+    /// Adds to a set, and creates it if it does not exist.
     Add(&'static str, BTreeSet<String>),
-    /// Takes from a set, which ends to exist where nothing is left.
+    /// Removes from a set, and removes the attribute if the set becomes empty.
     Subtract(&'static str, BTreeSet<String>),
 }
 
-/// A conditional update of one item; the item begins to exist where it does not.
+/// A conditional update of one item, which creates the item if it does not exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// The item's key.
     pub key: String,
-    /// What changes.
+    /// The edits.
     pub edits: Vec<Edit>,
-    /// What must hold before.
+    /// The condition.
     pub condition: Condition,
 }
 
-/// What came of an update.
+/// The result of an update.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Updated {
-    /// It took place; the item as it was before.
+    /// It was applied; the previous item.
     Done(Option<Attributes>),
-    /// Its condition did not hold; the item as it is.
+    /// Its condition did not hold; the current item.
     Refused(Option<Attributes>),
 }
 
-/// The table gave no answer that counts.
+/// A failure of the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// There is no such table: it has been deleted.
@@ -85,13 +85,13 @@ pub enum TableError {
     /// The function may not read or write it.
     #[error("the claim's table cannot be used: {0}")]
     Denied(String),
-    /// It cannot be read or written now, or the answer was lost; why.
+    /// It cannot be read or written now, or the response was lost; the reason.
     #[error("the claim's table cannot be reached: {0}")]
     Unreachable(String),
 }
 
 impl TableError {
-    /// Whether asking again is useless.
+    /// Whether a retry is useless.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Unreachable(_))
     }
@@ -111,7 +111,7 @@ fn at(item: Option<&Attributes>, path: Path) -> Option<&Value> {
 }
 
 impl Condition {
-    /// Whether it holds of an item, as `DynamoDB` evaluates it.
+    /// Whether it holds for an item, as `DynamoDB` evaluates it.
     pub fn holds(&self, item: Option<&Attributes>) -> bool {
         match self {
             Self::Missing(path) => at(item, path).is_none(),
@@ -129,7 +129,7 @@ impl Condition {
 }
 
 impl Update {
-    /// Carries it out on an item in memory, as `DynamoDB` would.
+    /// Applies it to an item in memory, as `DynamoDB` would.
     pub fn apply(&self, item: &mut Option<Attributes>) -> Updated {
         if !self.condition.holds(item.as_ref()) {
             return Updated::Refused(item.clone());

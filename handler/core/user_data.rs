@@ -1,8 +1,8 @@
-//! What an instance does at boot: the user data of a launch template.
+//! The user data of a launch template: the boot script of an instance.
 //!
-//! It is one shell script. Its functions are the files in `user_data/`, which are the same for every forge; what
-//! differs stands only in the calls at the script's end, as quoted arguments. The script is wrapped as MIME
-//! multipart, because Batch puts a part of its own beside ours.
+//! It is one shell script. Its functions are the files in `user_data/`, which are the same for every forge. Only the
+//! calls at the end of the script differ, in their quoted arguments. The script is wrapped as MIME multipart, because
+//! Batch adds another part.
 
 pub mod check;
 
@@ -10,16 +10,16 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-/// What EC2 takes as user data, before base64.
+/// EC2's limit for user data, before base64.
 pub const LIMIT: usize = 16 * 1024;
 
-/// Where Nextflow finds the AWS CLI that an instance without Fusion installs.
+/// The path of the AWS CLI that an instance without Fusion installs.
 pub const CLI_PATH: &str = "/home/ec2-user/miniconda/bin/aws";
 
-/// Where an instance with Fusion keeps Fusion's cache.
+/// The path of Fusion's cache.
 pub const SCRATCH: &str = "/scratch/fusion";
 
-/// What is asked of every ECS agent.
+/// Settings of every ECS agent.
 const ECS_SETTINGS: [&str; 8] = [
     "ECS_IMAGE_PULL_BEHAVIOR=once",
     "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true",
@@ -32,7 +32,7 @@ const ECS_SETTINGS: [&str; 8] = [
     "ECS_TASK_METADATA_RPS_LIMIT=120,180",
 ];
 
-/// The log files that leave the instance, and the last word of their streams' names.
+/// The log files sent to CloudWatch, and the last word of their streams' names.
 const LOG_FILES: [(&str, &str); 5] = [
     ("/var/log/tower-forge.log", "tower-forge"),
     ("/var/log/cloud-init.log", "cloud-init"),
@@ -51,7 +51,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The name that Linux, and so Miniconda, has for it.
+    /// Its name in Linux and Miniconda.
     fn machine(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -65,7 +65,7 @@ impl Architecture {
 pub struct EfsMount {
     /// Its ID, `fs-…`.
     pub id: String,
-    /// Where it is mounted.
+    /// Its mount path.
     pub path: String,
 }
 
@@ -74,15 +74,15 @@ pub struct EfsMount {
 pub struct FsxMount {
     /// The DNS name of the file system.
     pub dns_name: String,
-    /// The mount name that FSx gave it.
+    /// The mount name from FSx.
     pub mount_name: String,
-    /// Where it is mounted.
+    /// Its mount path.
     pub path: String,
 }
 
-/// What an instance does at boot.
+/// The boot settings of an instance.
 ///
-/// *Assumptions.* Strings have passed [`check`]. Whatever they hold, it cannot become a command.
+/// *Assumptions.* Strings have passed [`check`]. Even so, no content can become a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// The forge that the instance belongs to.
@@ -97,21 +97,21 @@ pub struct Boot {
     pub aws_cli: bool,
     /// Puts Fusion's cache on the instance's NVMe disks.
     pub nvme_scratch: bool,
-    /// Makes the folder of Fusion's cache.
+    /// Creates the folder of Fusion's cache.
     pub fusion: bool,
     /// An EFS file system.
     pub efs: Option<EfsMount>,
     /// An FSx for Lustre file system.
     pub fsx: Option<FsxMount>,
-    /// Lines of `ecs.config`, that [`check::check_ecs_line`] has passed. They replace ours of the same key.
+    /// Lines of `ecs.config` that have passed [`check::check_ecs_line`]. They override ours with the same key.
     pub ecs_config: Vec<String>,
 }
 
 /// The user data would not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the user data has {size} bytes, and EC2 takes {LIMIT}; shorten EcsConfig")]
+#[error("the user data has {size} bytes, and EC2 allows {LIMIT}; shorten EcsConfig")]
 pub struct TooLong {
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub size: usize,
 }
 
@@ -177,7 +177,7 @@ fn steps(boot: &Boot) -> Vec<(Vec<&'static str>, String)> {
     steps
 }
 
-/// The lines for `ecs.config`: ours, but those that the user sets too, and then the user's.
+/// The lines for `ecs.config`: ours, except those that the user sets, and then the user's.
 fn ecs_lines(boot: &Boot) -> Vec<&str> {
     let key = |line: &str| line.split_once('=').map_or(line, |(key, _)| key).to_owned();
     let users: HashSet<String> = boot.ecs_config.iter().map(|line| key(line)).collect();
@@ -208,17 +208,17 @@ fn call(runner: &str, name: &str, function: &str, arguments: &[&str]) -> String 
     format!("{runner} {} {function}{}", quoted(name), arguments.collect::<String>())
 }
 
-/// A word of the shell that stands for just these characters, save NUL, which no argument can hold.
+/// A shell word for exactly these characters, except NUL, which no argument can contain.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }
 
-/// Text that cannot leave the line of a comment.
+/// Text that cannot break out of a comment line.
 fn one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control(), " ")
 }
 
-/// A script as the only part of a MIME message. Batch asks for an empty line before every boundary.
+/// A script as the only part of a MIME message. Batch requires an empty line before every boundary.
 fn multipart(script: &str) -> String {
     let mut boundary = "==tower-forge==".to_owned();
     while script.contains(&boundary) {

@@ -54,8 +54,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 impl Letter<'_> {
     async fn open(&self, record: Value) -> Result<Value, Undelivered> {
         let reason = format!(
-            "[InternalFailure] the function ended without an answer: {}. To do: look at the function's log, then \
-             deploy or delete again: the work goes on where it stopped",
+            "[InternalFailure] the function ended without a response: {}. To do: check the function's log, then \
+             deploy or delete again; the work resumes where it stopped",
             cause(&record)
         );
         let request_id = record["requestContext"]["requestId"].as_str().unwrap_or_default();
@@ -72,13 +72,13 @@ impl Letter<'_> {
         };
         Ok(match answered {
             Answered::Responded => json!({"status": "FAILED"}),
-            Answered::Superseded => json!({"ignored": "a newer operation has begun"}),
-            Answered::Held => json!({"ignored": "another invocation answers"}),
+            Answered::Superseded => json!({"ignored": "superseded by a newer operation"}),
+            Answered::Held => json!({"ignored": "another invocation responds"}),
         })
     }
 
     async fn refuse(&self, envelope: &Envelope, reason: String) -> Result<Answered, Undelivered> {
-        tracing::error!(reason, "answers for an invocation that died");
+        tracing::error!(reason, "responding for an invocation that died");
         let physical_id = envelope.physical_id.clone().unwrap_or_else(|| "unreadable-request".to_owned());
         let body = Response::Failed { physical_id, reason }.body(envelope).unwrap_or_default();
         self.respond(&envelope.response_url, &body).await.map(|()| Answered::Responded)
@@ -91,7 +91,7 @@ fn cause(record: &Value) -> String {
     let tries = record["requestContext"]["approximateInvokeCount"].as_u64().unwrap_or_default();
     let error = record["responsePayload"]["errorMessage"].as_str();
     let error = error.or_else(|| record["responseContext"]["functionError"].as_str());
-    format!("{condition} after {tries} tries, {}", error.unwrap_or("no error told"))
+    format!("{condition} after {tries} tries, {}", error.unwrap_or("no error reported"))
 }
 
 impl Clock for Letter<'_> {

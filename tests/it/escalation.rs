@@ -55,42 +55,41 @@ async fn nothing_is_gained() {
     let sections = [
         (
             "A hostile stack",
-            "What a stack may not say is refused before the function has made any call but the one for the stack's status; \
-             the answer\nnames the property and what is allowed. Where text may hold anything, as in the values of \
-             `EcsConfig`, it is quoted:\n`tests/it/user_data/hostile.rs` has bash read the result.",
+            "Forbidden values are refused before the function makes any call except the one for the stack's status. The \
+             reason names\nthe property and the allowed values. Free text, such as the values of `EcsConfig`, is quoted; \
+             `tests/it/user_data/hostile.rs`\nlets bash read the result.",
             stacks::properties(&world).await,
         ),
         (
             "Another stack's forge",
-            "Parts are known by their tags. What bears those of another stack is left as it is.",
+            "Resources are identified by their tags. A resource with the tags of another stack is never changed.",
             stacks::foreign_forge().await,
         ),
         (
-            "The roles that a stack can have made",
-            "The stack asks for every action on everything in `InstanceRoleStatements`. The role gets them, and the \
-             boundary takes them back.\nThe deployer allows buckets named `lab-*`.",
+            "The roles that a stack can create",
+            "The stack requests every action on every resource in `InstanceRoleStatements`. The role gets them; its \
+             boundary denies them.\nThe deployer allows buckets named `lab-*`.",
             roles::under_the_boundary(&world).await,
         ),
         (
             "The function's own rights",
-            "Calls made with the policy of the function's role, by somebody who has got hold of its credentials.",
+            "Calls that an attacker makes with the credentials of the function's role.",
             calls::denied().await,
         ),
         (
-            "What no policy of AWS's can forbid",
-            "These calls are allowed with the function's rights, though its code never makes them; what follows from \
-             them is limited as\n[SECURITY.md](../SECURITY.md) says.",
+            "Calls that no IAM policy can prevent",
+            "The function's role allows these calls, but its code never makes them. [SECURITY.md](../SECURITY.md) \
+             explains how their\nconsequences are limited.",
             calls::left().await,
         ),
     ];
     let mut page = String::from(
-        "# Attempts at more rights\n\nEach attempt is made by `tests/it/escalation.rs` against the real function or its \
-         shipped policy.\nThe test writes this page (`UPDATE_EXPECT=1 cargo test --test it -- escalation`) and fails when an outcome changes.\n",
+        "# Privilege escalation attempts\n\n`tests/it/escalation.rs` makes each attempt against the real function or its shipped \
+         policy. The test writes this\npage (`UPDATE_EXPECT=1 cargo test --test it -- escalation`) and fails when an outcome changes.\n",
     );
     let mut total = 0;
     for (title, about, rows) in &sections {
-        write!(page, "\n## {title}\n\n{about}\n\n| attempt | outcome | in its words |\n|---|---|---|\n")
-            .unwrap();
+        write!(page, "\n## {title}\n\n{about}\n\n| attempt | outcome | reason |\n|---|---|---|\n").unwrap();
         for Row { what, outcome, said } in rows {
             writeln!(page, "| {} | {outcome} | {} |", cell(what), cell(said)).unwrap();
         }

@@ -43,7 +43,7 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
         (json!({"NvmeStorageEnabled": true}), &["NvmeStorageEnabled", "only with Fusion2Enabled: true"]),
         (
             fusion(json!({"NvmeStorageEnabled": true, "InstanceTypes": ["optimal"]})),
-            &["InstanceTypes", "optimal cannot be relied on for NVMe disks"],
+            &["InstanceTypes", "optimal may have no NVMe disks"],
         ),
         (json!({"FusionSnapshots": true}), &["FusionSnapshots", "only with Fusion2Enabled: true"]),
         (fusion(json!({"CliPath": "/opt/conda/bin/aws"})), &["CliPath", "only without Fusion2Enabled"]),

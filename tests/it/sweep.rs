@@ -107,7 +107,7 @@ async fn what_has_just_been_replaced_waits() {
     stack.update(with(json!({"InstanceTypes": "m6i"}))).await.expect_success();
     let (before, seq) = (world.state().await, world.now().await);
     let report = sweep(&world).await;
-    assert!(report["waiting"].to_string().contains("not retired for long enough"), "{report:#}");
+    assert!(report["waiting"].to_string().contains("retired too recently"), "{report:#}");
     world.assert_no_change_since(seq).await;
     assert_eq!(world.state().await, before);
 }
@@ -149,7 +149,10 @@ async fn a_fargate_generation_is_idle_when_no_job_of_its_queue_runs() {
     let (job, blue) = world.cloud.start_job(&queue).await;
     stack.update(fargate("2")).await.expect_success();
     let report = sweep(&world).await;
-    assert!(report["waiting"].to_string().contains(&format!("{blue}: jobs still run in it")), "{report:#}");
+    assert!(
+        report["waiting"].to_string().contains(&format!("{blue}: jobs are still running in it")),
+        "{report:#}"
+    );
     assert_eq!(world.state().await.queue(&queue).order.len(), 2);
     world.cloud.end_job(&job).await;
     let report = sweep(&world).await;

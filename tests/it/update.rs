@@ -64,7 +64,7 @@ async fn a_running_job_survives_another_instance_type() {
 
     let swept = world.invoke(json!({"sweep": true})).await.value().cloned().expect("a report");
     assert_eq!(swept["collected"], json!([]), "{swept:#}");
-    assert!(swept["waiting"].to_string().contains("jobs still run in it"), "{swept:#}");
+    assert!(swept["waiting"].to_string().contains("jobs are still running in it"), "{swept:#}");
     assert_runs_on(&world.state().await, &task, &blue);
 
     world.cloud.end_job(&task).await;

@@ -1,9 +1,9 @@
-//! The second claim, on a forge whose ID a stack names itself: another stack may name it too.
+//! The second claim, on a forge whose ID is set in a stack: another stack may set the same ID.
 //!
-//! The item of a resource orders what happens to one resource of a stack. Two stacks that name one `ForgeId` have two
-//! such items, so that an item of the forge lets one of them write at a time. It has no order and no outcome: whoever
-//! comes second waits, and then the tags decide whose the forge is. Several stacks that adopt a forge at once would
-//! otherwise each get a part of it.
+//! The item of a resource orders the operations on one resource of a stack. Two stacks that set the same `ForgeId` have
+//! two such items, so an additional item of the forge lets one of them write at a time. It has no order and no outcome:
+//! the second stack waits, and then the tags decide ownership. Without it, several stacks that adopt a forge at once
+//! would each get some of its resources.
 
 use super::{Claimant, Item, is_idle, is_stale};
 use crate::port::Timestamp;
@@ -15,11 +15,11 @@ pub fn forge_key(forge: &str) -> String {
 }
 
 impl Claimant {
-    /// Takes the name in the item of a forge: where nobody of another stack is at work.
+    /// Claims the item of a forge if no invocation of another stack is active.
     ///
-    /// Like [`Claimant::claim`] it compares the holder that was seen. The item must have been seen before the gate of
-    /// the resource's own item was found open: then an invocation that has lost the resource cannot take the forge
-    /// from the one that it lost it to.
+    /// Like [`Claimant::claim`] it compares the holder that was read. The item must be read before the gate of the
+    /// resource's item is found open. Then an invocation that has lost the resource cannot take the forge from its new
+    /// holder.
     pub fn claim_forge(&self, forge: &str, seen: Option<&Item>, now: Timestamp) -> Update {
         let text = |text: &str| Value::S(text.to_owned());
         let seen = seen.map(|item| Condition::Is(&["by"], text(&item.by)));
@@ -47,7 +47,7 @@ impl Claimant {
         }
     }
 
-    /// Gives the forge back. The item then goes by itself: it says nothing that the tags do not say.
+    /// Releases the forge. The item then expires: it has no information that the tags lack.
     pub fn release_forge(&self, forge: &str, now: Timestamp) -> Update {
         let mut update = super::release(&forge_key(forge), &self.by, now);
         update.edits.push(Edit::Set("ttl", Value::N(now.secs() + super::KEPT)));

@@ -20,8 +20,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The place of an operation in the order of a resource's operations: the second of its signing, its rank, itself.
-/// Compares as `DynamoDB` compares its text.
+/// The position of an operation in the order of a resource's operations: the second of its signing, its rank, its ID.
+/// It compares as `DynamoDB` compares its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order(String);
 
@@ -48,10 +48,10 @@ impl fmt::Display for Order {
     }
 }
 
-/// What the table knows of a resource of a stack.
+/// The table's record of a resource of a stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// The newest operation's place; none if only a sweep has claimed yet.
+    /// The newest operation's position; `None` if only a sweep has claimed yet.
     pub order: Option<Order>,
     /// The newest operation.
     pub operation: String,
@@ -59,19 +59,19 @@ pub struct Item {
     pub by: String,
     /// Whether it may be writing.
     pub busy: bool,
-    /// The forges that operations have begun to make and that may exist.
+    /// The forges that operations have started to create and that may exist.
     pub forges: BTreeSet<String>,
-    /// How the newest operation ended.
+    /// The outcome of the newest operation.
     pub outcome: Option<Outcome>,
     /// When an invocation last finished.
     pub wrote_at: Option<Timestamp>,
-    /// What was established last.
+    /// The state that was established last.
     pub record: Option<Record>,
     /// The stack whose resource claimed last.
     pub stack: String,
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The operation.
@@ -82,19 +82,19 @@ pub struct Outcome {
     pub body: String,
 }
 
-/// What the last successful operation established.
+/// The state that the last successful operation established.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The operation.
     pub operation: String,
     /// The forge.
     pub forge: String,
-    /// A digest of what was wanted; the values themselves may be secrets.
+    /// A digest of the desired state; the values themselves may be secrets.
     pub digest: String,
 }
 
 impl Item {
-    /// Reads an item; whatever is missing in it counts as never written.
+    /// Reads an item; missing attributes count as never written.
     pub fn read(attributes: &Attributes) -> Self {
         let text = |name: &str| text_of(attributes, name);
         let time = |name: &str| match attributes.get(name) {

@@ -1,4 +1,4 @@
-//! Carries out the rules of the claim: reading, claiming, the gate before every write, and the end.
+//! Executes the rules of the claim: reading, claiming, the gate before every write, and the end.
 
 use super::{Claimant, End, Item, Permit, Timing};
 use crate::error::{Error, Result};
@@ -9,55 +9,55 @@ use crate::table::{TableError, Update, Updated};
 use std::cell::Cell;
 use std::time::Duration;
 
-/// How long to wait before the table is asked again.
+/// Pause before the table is read again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What the gate says.
+/// The state of the gate.
 #[derive(Debug)]
 pub enum Gate {
     /// This invocation may write.
     Open(Permit),
-    /// Another invocation is named, or the operation has ended; whether the other was signed in the same second.
+    /// Another invocation holds the claim, or the operation has ended; whether the other was signed in the same second.
     Superseded {
-        /// Then the loser answers FAILED, because nobody else will.
+        /// If so, the loser responds FAILED, because no other invocation will.
         lost_tie: bool,
     },
-    /// The table cannot be read: nothing may be written now.
+    /// The table cannot be read, so nothing may be written now.
     Unreachable(TableError),
 }
 
-/// What came of a claim.
+/// The result of a claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// This invocation is named; the item as it was before.
+    /// This invocation holds the claim; the previous item.
     Won(Option<Box<Item>>),
-    /// The item has changed since it was seen.
+    /// The item has changed since it was read.
     Refused,
 }
 
-/// What came of recording the end.
+/// The result of recording the outcome.
 #[derive(Debug)]
 pub enum Finished {
     /// It is recorded: this body is the operation's one response.
     Respond(String),
-    /// Another invocation answers.
+    /// Another invocation responds.
     Silent,
 }
 
-/// An invocation that writes while it is named.
+/// An invocation that writes while it holds the claim.
 #[derive(Debug)]
 pub struct Writer<'a, C> {
-    /// The world.
+    /// The port.
     pub cloud: &'a C,
-    /// The key of the item that names it.
+    /// The key of its claim's item.
     pub key: &'a str,
     /// The invocation.
     pub by: &'a str,
-    /// What it carries out; a sweep carries out no operation, and may write although the last one has ended.
+    /// Its operation. A sweep has none, and may write although the last operation has ended.
     pub claimant: Option<&'a Claimant>,
-    /// How long permits and calls last.
+    /// Durations of permits and calls.
     pub timing: Timing,
-    /// When it last sent a write, by the monotonic clock.
+    /// The time of its last write, by the monotonic clock.
     pub last_write: &'a Cell<Option<Duration>>,
 }
 
@@ -101,7 +101,7 @@ pub async fn update<W: Table + Clock>(
     }
 }
 
-/// Claims for an operation, given the item as it was seen.
+/// Claims for an operation, given the item that was read.
 ///
 /// # Errors
 ///
@@ -120,7 +120,7 @@ pub async fn claim<W: Table + Clock>(
     })
 }
 
-/// Records how an operation ended.
+/// Records the outcome of an operation.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ pub async fn finish<W: Table + Clock>(
 }
 
 impl<C: Cloud> Writer<'_, C> {
-    /// Asks whether this invocation may write.
+    /// Checks whether this invocation may write.
     pub async fn gate(&self) -> Gate {
         let sent = self.cloud.now();
         let item = match self.cloud.read(self.key).await {
@@ -185,13 +185,13 @@ impl<C: Cloud> Writer<'_, C> {
     }
 }
 
-/// What came of a write that AWS did not refuse.
+/// The result of a write that AWS did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// It was made, or was not needed.
     Done,
-    /// What it was to make exists already; whose it is, the next look shows.
+    /// The resource exists already; the next observation shows its owner.
     Exists,
-    /// It was not sent: the permit is over.
+    /// It was not sent: the permit has expired.
     PermitOver,
 }

@@ -15,7 +15,7 @@ use crate::resources::compute_environment::{
 use crate::resources::launch_template::{self, LaunchTemplate, RootVolume};
 use crate::user_data::{self, Architecture, Boot, EfsMount, FsxMount};
 
-/// gp3 volumes have these without being asked.
+/// The defaults of gp3 volumes.
 const GP3_IOPS: i32 = 3000;
 const GP3_THROUGHPUT: i32 = 125;
 
@@ -55,7 +55,7 @@ pub(super) fn template_spec(properties: &Properties, boot: &Boot, tags: &Tags) -
     }))
 }
 
-/// What has to be there before a hash can be known.
+/// The dependencies of a hash.
 fn later(forge: &Forge<'_>, ids: &Ids) -> Vec<Declared> {
     let storage = forge.resources.iter().filter(|resource| matches!(resource.id.kind, Kind::Efs | Kind::Fsx));
     match ids {
@@ -90,17 +90,17 @@ pub(super) fn boot(cx: &Context, properties: &Properties, ids: &Ids, lustre: (St
 
 /// The environments of the forge, by pool.
 pub(super) struct Pools {
-    /// Where tasks run.
+    /// Tasks.
     pub(super) work: Declared,
-    /// Where Nextflow runs, if not where tasks do.
+    /// Nextflow's head job, if it is separate.
     pub(super) head: Option<Declared>,
-    /// Where tasks run without spot capacity.
+    /// Tasks without spot capacity.
     pub(super) on_demand: Option<Declared>,
-    /// Where DRAGEN runs.
+    /// DRAGEN.
     pub(super) dragen: Option<Declared>,
 }
 
-/// Declares the environments that serve.
+/// Declares the active environments.
 pub(super) fn declare(
     forge: &mut Forge<'_>,
     network: &mut LazyNetwork<'_>,

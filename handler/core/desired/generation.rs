@@ -1,10 +1,10 @@
 //! PURE. The hashes that name generations.
 //!
-//! A hash covers what the user said that an environment or a template cannot change in place, and the IDs of
-//! created file systems; not what was looked up, and not our own recipe for user data: a new release of the
-//! function must not replace anybody's environments.
+//! A hash covers the user's properties that an environment or a template cannot change in place, and the IDs of created
+//! file systems. It does not cover looked-up values or the function's user data, because a new release of the function
+//! must not replace environments.
 //!
-//! **Invariant**: frozen. A property that is added later may enter a hash only where it has been given.
+//! **Invariant**: frozen. A property that is added later may enter a hash only if it is set.
 
 use super::storage::Ids;
 use crate::name::{Pool, hash8};
@@ -12,7 +12,7 @@ use crate::properties::Properties;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Stands for a hash that is not known yet, because a file system has to be made first.
+/// A placeholder for a hash that is unknown until a file system is created.
 pub const LATER: &str = "(known later)";
 
 /// The hashes of one generation.

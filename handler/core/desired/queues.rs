@@ -1,8 +1,7 @@
 //! PURE. The job queues, and the older generations of environments behind them.
 //!
-//! A replaced environment (blue) stays behind its queue, DISABLED, until its jobs have finished. It is collected by an
-//! operation that came after the one that replaced it, or by the sweep: never by the same one, because a rollback may
-//! need it.
+//! A replaced environment (blue) stays attached to its queue, DISABLED, until its jobs have finished. A later operation
+//! or the sweep deletes it; the operation that replaced it never does, because a rollback may need it.
 
 use super::environments::Pools;
 use super::{Declared, Forge, is_usable, refused};
@@ -18,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// AWS's limit of environments in a queue.
 const SLOTS: usize = 3;
 
-/// An environment that exists.
+/// An existing environment.
 type Environment<'a> = (&'a Existing, &'a compute_environment::Observed);
 
 /// Declares the queues, and the environments that retire.
@@ -61,7 +60,7 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     Ok(())
 }
 
-/// The environments behind a queue that should not serve any more.
+/// The environments of a queue that should no longer be active.
 fn attached<'a>(forge: &Forge<'a>, queue: &str, serving: &BTreeSet<ResourceId>) -> Vec<Environment<'a>> {
     let queue = forge.inventory.find::<JobQueue>(queue);
     let order = queue.map(|(_, queue)| queue.order.as_slice()).unwrap_or_default();
@@ -72,7 +71,7 @@ fn attached<'a>(forge: &Forge<'a>, queue: &str, serving: &BTreeSet<ResourceId>) 
         .collect()
 }
 
-/// The order of a queue: what serves first, then what still finishes its jobs.
+/// The order of a queue: active environments first, then those that still finish their jobs.
 fn order(
     forge: &Forge<'_>,
     queue: &str,
@@ -104,15 +103,15 @@ fn order(
     Ok(serving.chain(others).take(SLOTS).cloned().collect())
 }
 
-/// Whether an environment may go: it retired before this operation began, and nothing runs in it. One that a queue of
-/// another owner refers to cannot go, and nothing needs it to go now: it is left to a later sweep.
+/// Whether an environment may be deleted: it retired before this operation started, and nothing runs in it. One to
+/// which a foreign queue refers cannot be deleted, and is left to a later sweep.
 fn is_collectable(forge: &Forge<'_>, (existing, observed): Environment<'_>) -> bool {
     let before = existing.tags.get(RETIRING_TAG).is_some_and(|since| *since < forge.cx.since);
     let held = forge.inventory.foreign_referrer(&existing.id).is_some();
     before && !observed.enabled && observed.is_idle && !held
 }
 
-/// The environments that are kept although they do not serve.
+/// The environments that are kept although they are not active.
 fn retiring<'a>(
     forge: &Forge<'a>,
     serving: &BTreeSet<ResourceId>,

@@ -1,4 +1,4 @@
-//! PURE. File systems. A file system is data: no Update deletes one.
+//! PURE. File systems. They hold data, so no Update deletes one.
 
 use super::{Forge, LazyNetwork, refused};
 use crate::error::Result;
@@ -8,16 +8,16 @@ use crate::resource::Phase;
 use crate::resources::efs::{self, Efs};
 use crate::resources::fsx::{self, Fsx};
 
-/// The IDs of a forge's file systems, made or brought.
+/// The IDs of a forge's file systems, created or existing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
-    /// One that is wanted has not been made yet.
+    /// A desired file system has not been created yet.
     Later,
     /// Known.
     Known {
         /// EFS.
         efs: Option<String>,
-        /// FSx; of one that was brought, its DNS name.
+        /// FSx; for an existing one, its DNS name.
         fsx: Option<String>,
     },
 }
@@ -56,20 +56,20 @@ pub(super) fn declare(forge: &mut Forge<'_>, network: &mut LazyNetwork<'_>) -> R
     Ok(())
 }
 
-/// A file system that is not wanted any more but kept; one that failed holds nothing.
+/// A file system that is no longer desired but kept; a failed one holds no data.
 fn kept<'a, R: Registered>(forge: &Forge<'a>, name: &str) -> Option<&'a Existing> {
     let (existing, _) = forge.inventory.find::<R>(name)?;
     let stays = !matches!(existing.phase, Phase::Deleting(_) | Phase::Broken(_));
     (stays && forge.cx.owner.owns(&existing.tags)).then_some(existing)
 }
 
-/// Refuses another network: instances there would not reach the file system.
+/// Refuses another network: its instances could not reach the file system.
 fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<()> {
     match now {
         // What is wanted is unknown where the network could not be looked up, and then nothing is made in it.
         Some(now) if !now.is_empty() && !wanted.is_empty() && now != wanted => Err(refused(format!(
-            "VpcId: given {wanted}, allowed: {now}, where the {kind} file system {id} is; a created file system is \
-             data and does not move; to change the network, deploy another forge, copy the files, and delete the \
+            "VpcId: given {wanted}, allowed: {now}, where the {kind} file system {id} is; a file system \
+             holds data and cannot move; to change the network, deploy another forge, copy the files, and delete the \
              old forge"
         ))),
         _ => Ok(()),
@@ -77,25 +77,25 @@ fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<
 }
 
 fn refuse(spec: &fsx::Spec, observed: &fsx::Observed) -> Result<()> {
-    let instead = "a created file system is data and only grows; to change it otherwise, deploy another forge with \
+    let instead = "a file system holds data and can only grow; for any other change, deploy another forge with \
                    the new properties, copy the files, and delete the old forge";
     if spec.size < observed.size {
         let (given, now) = (spec.size, observed.size);
         return Err(refused(format!(
-            "FsxSize: given {given}, allowed: at least {now}, the size it has; {instead}"
+            "FsxSize: given {given}, allowed: at least {now}, its current size; {instead}"
         )));
     }
     if !observed.deployment_type.is_empty() && spec.deployment_type != observed.deployment_type {
         let (given, now) = (&spec.deployment_type, &observed.deployment_type);
         return Err(refused(format!(
-            "FsxDeploymentType: given {given}, allowed: {now}, which it has; {instead}"
+            "FsxDeploymentType: given {given}, allowed: {now}, its current type; {instead}"
         )));
     }
     if let (Some(given), Some(now)) = (spec.throughput, observed.throughput)
         && given != now
     {
         return Err(refused(format!(
-            "FsxThroughput: given {given}, allowed: {now}, which it has; {instead}"
+            "FsxThroughput: given {given}, allowed: {now}, its current throughput; {instead}"
         )));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! PURE. What one invocation has tried and seen, and what that says about refusals and pauses.
+//! PURE. The attempts and observations of one invocation, and their consequences for refusals and pauses.
 
 use super::{Situation, is_young};
 use crate::error::{Error, Result, ServiceError, chain};
@@ -8,32 +8,32 @@ use crate::resource::{Kind, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long a refusal that AWS takes back is believed.
+/// How long a transient refusal is tolerated.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// How long permissions by tag may take to know a resource just made.
+/// How long tag-based permissions may take to know a new resource.
 const TAG_LAG: Duration = Duration::from_mins(1);
 
-/// What one invocation has tried and seen on one forge. Ages of what AWS made come from AWS.
+/// The attempts and observations of one invocation on one forge. The ages of resources come from AWS.
 #[derive(Debug, Default)]
 pub struct History {
     pub(super) attempts: BTreeMap<ResourceId, Attempt>,
     created: BTreeMap<ResourceId, Duration>,
     pub(super) repairs: BTreeMap<ResourceId, u32>,
-    /// When each kind was last looked at: the beginning of the look.
+    /// The start of the last observation of each kind.
     looked: BTreeMap<Kind, Duration>,
     /// When each kind was last written to.
     written: BTreeMap<Kind, Duration>,
     progress: Duration,
     looks: u32,
-    /// When each resource was last begun to be made, whatever came of it.
+    /// The last attempt to create each resource, whatever its result.
     begun: BTreeMap<ResourceId, Duration>,
-    /// What each resource was last brought to, whatever came of it, and when.
+    /// The last desired state sent for each resource, whatever its result, and when.
     sent: BTreeMap<ResourceId, (Desired, Duration)>,
-    /// How long reads may not show what was made.
+    /// The read lag.
     read_lag: Duration,
 }
 
-/// The last that was tried on one resource.
+/// The last attempt on one resource.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) action: &'static str,
@@ -44,9 +44,9 @@ pub(super) struct Attempt {
 
 #[derive(Clone, Debug)]
 pub(super) enum Attempted {
-    /// AWS took it.
+    /// AWS accepted it.
     Accepted,
-    /// AWS refused it, as it will until something has passed; since when, and why.
+    /// A transient refusal; since when, and why.
     Refused { since: Duration, reason: String, has_unseen_cause: bool },
     /// AWS refused it for good.
     Failed(Error),
@@ -58,7 +58,7 @@ impl History {
         Self { read_lag, ..Self::default() }
     }
 
-    /// Notes that a step's calls were sent, though perhaps not all of them.
+    /// Records that a step's calls were sent, though perhaps not all of them.
     pub fn note_sent(&mut self, step: &Step, situation: &Situation<'_>) {
         let now = situation.now.mono;
         if step.action == Action::Create {
@@ -70,11 +70,12 @@ impl History {
         }
     }
 
-    /// What this invocation has changed and may see as it was before: the kind, and from when on a look counts.
+    /// Kinds that this invocation has changed and may still observe in the old state, and from when on an observation
+    /// counts.
     ///
-    /// What it has begun to make has gone again only if such a look does not show it: a Delete that makes the service
-    /// role anew must not leave it behind. And where something else is desired than it has sent last, that may be what
-    /// an old look shows.
+    /// A resource that it started to create is gone only if such an observation does not show it: a Delete that
+    /// recreates the service role must not leave it behind. And if the desired state differs from the last one sent, an
+    /// old observation may show it.
     pub(super) fn unseen(&self, situation: &Situation<'_>) -> Vec<(Kind, Duration)> {
         let absent = self.begun.iter().filter(|(id, _)| situation.inventory.get(id).is_none());
         let turned = situation.desired.iter().filter_map(|desired| {
@@ -85,7 +86,7 @@ impl History {
         doubtful.filter(|(kind, until)| !self.has_looked(*kind, *until)).collect()
     }
 
-    /// Whether a kind was looked at since it was last written to, and since looks count.
+    /// Whether a kind was observed since its last write, and since observations count.
     pub(super) fn is_fresh(&self, kind: Kind, settled: Duration) -> bool {
         let written = self.written.get(&kind).copied();
         self.has_looked(kind, settled) && written.is_none_or(|written| self.has_looked(kind, written))
@@ -95,12 +96,12 @@ impl History {
         self.looked.get(&kind).is_some_and(|looked| *looked >= since)
     }
 
-    /// Whether it has been tried to mend a resource.
+    /// Whether a repair of the resource was attempted.
     pub fn has_repaired(&self, id: &ResourceId) -> bool {
         self.repairs.contains_key(id)
     }
 
-    /// Notes a look that began at `begun`.
+    /// Records an observation that started at `begun`.
     pub fn note_look(&mut self, kinds: &BTreeSet<Kind>, begun: Duration) {
         self.looks += 1;
         self.looked.extend(kinds.iter().map(|kind| (*kind, begun)));
@@ -114,7 +115,7 @@ impl History {
         });
     }
 
-    /// Notes what came of a step. Returns the error if it ends what is being made.
+    /// Records the result of a step. Returns the error if it stops further creations.
     pub fn note_step(&mut self, step: &Step, result: Result<()>, situation: &Situation<'_>) -> Option<Error> {
         let now = situation.now.mono;
         let action = step.action.as_str();
@@ -161,7 +162,7 @@ impl History {
         }
     }
 
-    /// Why a refusal will pass, if it will, and whether its cause may be outside of what is known.
+    /// Why a refusal is transient, if it is, and whether its cause may be unobserved.
     fn transient(
         &self,
         err: &Error,
@@ -172,7 +173,7 @@ impl History {
         let source: &ServiceError = err.service()?;
         if source.is_denied() {
             let fresh = self.created.get(id).is_some_and(|created| now < *created + TAG_LAG);
-            return fresh.then(|| ("permissions by tag do not know it yet".to_owned(), false));
+            return fresh.then(|| ("tag-based permissions do not cover it yet".to_owned(), false));
         }
         let reason = source.transient()?;
         // How long an account stays throttled is not for us to judge.
@@ -200,7 +201,7 @@ impl History {
         if failed.is_empty() { Error::NotConverging(plan.pending().join("; ")) } else { Error::all(failed) }
     }
 
-    /// What is pending, with AWS's last status or refusal of each.
+    /// The pending resources, with AWS's last status or refusal of each.
     pub fn pending(&self, plan: &Plan) -> Vec<String> {
         let refused = self.attempts.iter().filter_map(|(id, attempt)| match &attempt.result {
             Attempted::Refused { reason, .. } => Some(format!("{id}: {reason}")),
@@ -209,11 +210,11 @@ impl History {
         plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
     }
 
-    /// How long to wait before the next look.
+    /// The pause before the next observation.
     ///
-    /// Two seconds at first, five after a while, longer for what takes minutes; and in proportion to how many
-    /// environments and queues of the account are in transition, because all share 50 calls a second with Nextflow.
-    /// The jitter comes from the forge's ID.
+    /// Two seconds at first, five after a while, and longer for changes that take minutes. It grows with the number of
+    /// environments and queues of the account in transition, because all share 50 calls per second with Nextflow. The
+    /// forge's ID determines the jitter.
     pub(super) fn pause(&self, situation: &Situation<'_>) -> Duration {
         let waited = situation.now.mono.saturating_sub(self.progress).as_secs_f64();
         let base = match waited {

@@ -1,4 +1,4 @@
-//! How an operation begins: it reads the claim, checks with CloudFormation, and claims (rules 1 to 3 and 8).
+//! The start of an operation: it reads the claim, checks with CloudFormation, and claims (rules 1 to 3 and 8).
 
 use super::Operation;
 use crate::claim::writer::{self, Claimed};
@@ -13,34 +13,35 @@ use futures_util::future::join;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long CloudFormation may take to show what it has begun; Lambda's first retry comes after a minute.
+/// How long CloudFormation may take to show a new operation; Lambda retries first after a minute.
 const SHOWN_WITHIN: Duration = Duration::from_secs(45);
-/// How far what CloudFormation shows may lag behind what it has begun.
+/// Maximum lag of the operation that CloudFormation shows.
 const SHOWN_LATE: Duration = Duration::from_secs(10);
-/// How far CloudFormation's clock may step back.
+/// Maximum step back of CloudFormation's clock.
 const CLOCK_STEP: i64 = 10;
-/// How often a Delete asks before it makes do without CloudFormation's word: that decides what it keeps.
+/// How often a Delete asks CloudFormation, whose reply decides which forge it keeps, before it proceeds without a
+/// reply.
 const QUESTIONS: u32 = 4;
-/// How long to wait before CloudFormation is asked again.
+/// Pause before CloudFormation is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// What the claim has told.
+/// The information from the claim.
 pub(super) struct Held {
-    /// When looks begin to count, by the monotonic clock.
+    /// From when on observations count, by the monotonic clock.
     pub(super) look: Duration,
-    /// When absences begin to count.
+    /// From when on absences count.
     pub(super) settled: Duration,
-    /// Every forge that operations on the resource have begun.
+    /// Every forge that operations on the resource have started to create.
     pub(super) begun: BTreeSet<String>,
-    /// The forge that stays although it is not wanted.
+    /// The forge that is kept although it is not desired.
     pub(super) kept: Option<String>,
     /// The forge that the last successful operation has established.
     pub(super) recorded: Option<String>,
-    /// Whether an Update wants what another operation has established.
+    /// Whether an Update restores the state that an earlier operation has established.
     pub(super) is_rollback: bool,
 }
 
-/// What claiming has come to.
+/// The result of claiming.
 pub(super) enum Begun {
     Held(Held),
     Ended(Ended),
@@ -54,11 +55,11 @@ pub(super) enum Failed {
 
 /// Whether CloudFormation shows this operation.
 enum Check {
-    /// Not yet.
+    /// It does not show it yet.
     Open,
-    /// It does, or cannot tell.
+    /// It shows it, or cannot be asked.
     Passed(Shown),
-    /// It has had the time and does not.
+    /// It does not show it after the allowed time.
     Failed,
 }
 
@@ -87,7 +88,7 @@ impl<C: Cloud> Operation<'_, C> {
                             check = Check::Open;
                             continue;
                         }
-                        tracing::warn!("this operation was signed before an older one; it goes after it");
+                        tracing::warn!("signed before an operation that started earlier; ordered after it");
                         claimant.signed = signed;
                         continue;
                     }
@@ -101,7 +102,9 @@ impl<C: Cloud> Operation<'_, C> {
             let shown = match &check {
                 Check::Passed(shown) => shown.clone(),
                 Check::Failed => {
-                    let err = Error::Refused("CloudFormation does not show this operation".to_owned());
+                    let err = Error::Refused(
+                        "CloudFormation does not show this operation as in progress".to_owned(),
+                    );
                     return ended(self.respond_failure(&err).await);
                 }
                 // Once over, the item is read once more before the answer.
@@ -123,15 +126,15 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// Whether a leg was delivered twice and the other delivery goes on with it. That one has retries and a dead letter
-    /// of its own, and two chains of legs would take the name from each other until the time is over.
+    /// Whether a leg was delivered twice and the other delivery continues it. That delivery has separate retries and a
+    /// dead letter, and two chains of legs would take the claim from each other until time runs out.
     fn is_held_elsewhere(&self, item: Option<&Item>) -> bool {
         let (Some(item), Some(leg)) = (item, self.continuation) else { return false };
         let is_own_retry = item.by.split('/').next() == Some(self.lambda.request_id.as_str());
         item.operation == self.claimant.operation && item.by != leg.by && !is_own_retry
     }
 
-    /// Whether CloudFormation is to be asked: once per operation, and only about a stack that it can show.
+    /// Whether to ask CloudFormation: once per operation, and only about a stack that it can show.
     fn needs_check(&self) -> bool {
         let is_signed = self.request.envelope.response_url.signed_at().is_some();
         let own = AccountScope::of(&self.request.envelope.stack_id).as_ref() == Some(&self.request.account);
@@ -153,7 +156,7 @@ impl<C: Cloud> Operation<'_, C> {
         self.cloud.shown(&self.request.envelope.stack_id, &self.request.envelope.logical_id).await
     }
 
-    /// Whether what CloudFormation shows is this operation.
+    /// Whether CloudFormation shows this operation.
     fn judge(&self, shown: Shown) -> Check {
         let passes = match &shown {
             // Not to know is no reason to fail an operation; order and claim still protect.
@@ -167,7 +170,7 @@ impl<C: Cloud> Operation<'_, C> {
         if passes { Check::Passed(shown) } else { Check::Open }
     }
 
-    /// Whether a Delete cleans up after a replacement: another resource is shown, as complete.
+    /// Whether a Delete cleans up after a replacement: CloudFormation shows another physical ID, as complete.
     fn is_clean_up(&self, status: &str, physical_id: Option<&str>) -> bool {
         status.ends_with("_COMPLETE")
             && physical_id.is_some()
@@ -186,11 +189,11 @@ impl<C: Cloud> Operation<'_, C> {
 
     async fn lose(&self, standing: &Standing) -> Result<Ended, Undelivered> {
         if *standing == Standing::LostTie {
-            let err = "another operation that was signed in the same second goes first; try again";
+            let err = "another operation signed in the same second takes precedence; try again";
             return self.respond_failure(&Error::Refused(err.to_owned())).await;
         }
-        tracing::info!("a newer operation has begun; nothing is touched");
-        Ok(Ended::Silent("a newer operation has begun"))
+        tracing::info!("superseded by a newer operation; nothing was changed");
+        Ok(Ended::Silent("superseded by a newer operation"))
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {
@@ -213,8 +216,8 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// The forge that stays although it is not wanted (rule 8): of an Update the one that came, of a Delete the one
-    /// that CloudFormation shows in its place.
+    /// The forge that is kept although it is not desired (rule 8): for an Update the one in the request, for a Delete
+    /// the one that CloudFormation shows in its place.
     fn kept(&self, shown: &Shown, recorded: Option<&str>) -> Option<String> {
         let own = self.intent.forge.as_str();
         match (self.intent.verb, shown) {

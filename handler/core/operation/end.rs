@@ -1,4 +1,4 @@
-//! How an invocation ends: it hands the work to the next leg, or records the end and responds (rules 6 and 7).
+//! The end of an invocation: it hands over to the next leg, or records the outcome and responds (rules 6 and 7).
 
 use super::begin::Held;
 use super::{Operation, Verdict};
@@ -15,15 +15,15 @@ use crate::respond::Response;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long the next leg may take to claim before it is taken as lost.
+/// Time for the next leg to claim before it counts as lost.
 const LEG_BEGINS: Duration = Duration::from_secs(10);
-/// How long to wait before the gate is asked again.
+/// Pause before the gate is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
-/// How long before the end of an invocation the last response must have been tried.
+/// Time before the end of an invocation by which the last response must have been tried.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 impl<C: Cloud> Operation<'_, C> {
-    /// Has the function go on with the same event in another invocation (rule 7).
+    /// Continues the same event in another invocation (rule 7).
     pub(super) async fn hand_over(&self, held: &Held, mut pending: Vec<String>) -> Result<Ended> {
         let leg = self.continuation.map_or(1, |leg| leg.leg) + 1;
         if self.window.is_last || leg > LEGS || !self.lambda.can_continue {
@@ -58,7 +58,7 @@ impl<C: Cloud> Operation<'_, C> {
         Err(Error::TimedOut(pending))
     }
 
-    /// Records the end, then responds (rule 6).
+    /// Records the outcome, then responds (rule 6).
     pub(super) async fn finish(
         &self,
         verdict: Verdict,
@@ -127,7 +127,7 @@ impl<C: Cloud> Operation<'_, C> {
         body.unwrap_or_default()
     }
 
-    /// Responds without a record: nothing was written, or the table cannot be.
+    /// Responds without a record, because nothing was written or the table is unavailable.
     pub(super) async fn respond_failure(&self, err: &Error) -> Result<Ended, Undelivered> {
         self.put(self.body(&self.failure(err))).await
     }

@@ -1,7 +1,7 @@
-//! The claim on a forge that another stack may name too, around the work on it (rule 11 of the claim).
+//! The claim on a forge that another stack may also name, held while the forge is changed (rule 11 of the claim).
 //!
-//! The gate does not ask for it: only an invocation that takes the resource's own item first can take the forge from
-//! this one, or another stack after longer than any operation lasts.
+//! The gate does not check it. An invocation that takes it over has first taken over the item of the resource, and another
+//! stack can take it over only when it is older than any operation.
 
 use super::Operation;
 use crate::claim::writer::{self, Gate};
@@ -13,18 +13,18 @@ use crate::reconcile::Outcome;
 use crate::table::Updated;
 use std::time::Duration;
 
-/// How long to wait before the forge's item is read again.
+/// Pause before the forge's item is read again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// A forge that may be worked on.
+/// A forge that may be changed.
 pub(super) struct ForgeHeld {
     id: ForgeId,
-    /// Whether another stack can name it.
+    /// Whether another stack can name the forge.
     is_shared: bool,
 }
 
 impl<C: Cloud> Operation<'_, C> {
-    /// Waits until no other stack works on a forge, and claims it; or how the operation goes on without.
+    /// Waits until no other stack changes the forge, then claims it; or returns the outcome without the forge.
     pub(super) async fn claim_forge(&self, id: &ForgeId) -> Result<Result<ForgeHeld, Outcome>> {
         if !self.intent.can_be_shared(id) {
             return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: false }));
@@ -43,13 +43,15 @@ impl<C: Cloud> Operation<'_, C> {
             }
             if self.cloud.now().mono + AGAIN >= until {
                 let stack = seen.map(|item| item.stack).unwrap_or_default();
-                return Ok(Err(Outcome::Pending(vec![format!("forge {id}, on which stack {stack} works")])));
+                return Ok(Err(Outcome::Pending(vec![format!(
+                    "forge {id}, which stack {stack} is changing"
+                )])));
             }
             self.cloud.sleep(AGAIN).await;
         }
     }
 
-    /// Waits until reads show all that another stack has done to the forge.
+    /// Waits until reads show everything that another stack did to the forge.
     async fn wait_for_reads(&self, old: Option<Item>) {
         let other = old.filter(|item| item.stack != self.claimant.stack_id);
         let Some(wrote_at) = other.and_then(|item| item.wrote_at) else { return };
@@ -58,8 +60,8 @@ impl<C: Cloud> Operation<'_, C> {
         self.cloud.sleep(wait.min(self.window.until.saturating_sub(now.mono))).await;
     }
 
-    /// Gives the forge back when all calls have ended. Whoever has taken the resource has taken the forge as well; and
-    /// where it cannot be given back, it is free again once the claim is stale.
+    /// Releases the forge when all calls have ended. An invocation that has taken over the resource has also taken over
+    /// the forge. If the release fails, the forge is free once the claim is stale.
     pub(super) async fn release_forge(&self, forge: &ForgeHeld, outcome: &Result<Outcome>) {
         if !forge.is_shared || matches!(outcome, Ok(Outcome::Superseded { .. })) {
             return;

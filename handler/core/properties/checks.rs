@@ -1,7 +1,7 @@
-//! What single values look like.
+//! The format of single values.
 //!
-//! Whatever reaches a shell, `ecs.config`, an ARN or a Nextflow configuration passes one of these first, so that
-//! none of those can be broken out of. Checks are about form; whether a thing exists is AWS's to say.
+//! Every value for a shell, `ecs.config`, an ARN or a Nextflow configuration passes one of these checks first, so that
+//! none can break out. They check the format only, not the existence of a resource.
 
 use super::WorkDir;
 use crate::user_data::check;
@@ -139,7 +139,7 @@ pub(super) fn is_arm64(instance_type: &str) -> bool {
 }
 
 /// Whether an instance type surely has no NVMe disks: a bundle, or a general family without a `d`.
-/// Families whose disks are not told by their name are taken on trust.
+/// Families whose name does not show their disks are accepted.
 pub(super) fn lacks_nvme(instance_type: &str) -> bool {
     let general = instance_type.starts_with(['c', 'm', 'r', 't'])
         && instance_type[1..].starts_with(|c: char| c.is_ascii_digit());
@@ -167,7 +167,7 @@ pub(super) fn log_group(text: &str) -> bool {
     made_of(text, 1, 512, |c| c.is_ascii_alphanumeric() || "._-/#".contains(c))
 }
 
-/// The parts of an ARN whose characters are all harmless in JSON, in a policy and in a shell.
+/// The components of an ARN whose characters are all harmless in JSON, in a policy and in a shell.
 pub(super) struct Arn<'a> {
     pub(super) service: &'a str,
     pub(super) region: &'a str,

@@ -1,19 +1,19 @@
-//! The pages in `docs/` that are made from the table. `UPDATE_EXPECT=1 cargo test` writes them anew.
+//! The pages in `docs/` that are generated from the table. `UPDATE_EXPECT=1 cargo test` rewrites them.
 
 use std::fmt::Write as _;
 
 use super::table::{Effect, GROUPS, Kind, Property, RETIRED, all};
 
-const MADE: &str = "<!-- Made from handler/properties/table.rs by `UPDATE_EXPECT=1 cargo test`. -->";
+const MADE: &str = "<!-- Generated from handler/core/properties/table.rs by `UPDATE_EXPECT=1 cargo test -p tower-forge-core --lib`. -->";
 
 /// `docs/properties.md`.
 fn properties_page() -> String {
     let mut page = format!(
         "# Properties of Custom::TowerForge\n\n{MADE}\n\n\
-         Numbers and booleans may be written as text, lists as text with commas; an empty text is an absent \
-         property. Unknown properties are refused, and all faults are reported at once, before anything is made. \
-         What the words in *Update* mean stands in [updates.md](updates.md); the same in a form for editors is \
-         [properties.schema.json](properties.schema.json).\n"
+         Numbers and booleans may be written as strings, and lists as comma-separated strings. An empty string \
+         counts as an absent property. Unknown properties are refused, and all faults are reported at once, before \
+         anything is created. [updates.md](updates.md) explains the effects under *Update*; \
+         [properties.schema.json](properties.schema.json) is the JSON Schema for editors.\n"
     );
     for group in GROUPS {
         write!(page, "\n## {}\n", group.title).expect("writing to a String never fails");
@@ -35,7 +35,7 @@ fn section(row: &Property) -> String {
     let update = if row.update.is_empty() { String::new() } else { format!(". {}", row.update) };
     let kind = kind_name(row.kind);
     let effects = effects(row);
-    let allowed = if kind == *allowed { String::new() } else { format!("- Allowed: {allowed}\n") };
+    let allowed = if row.kind == Kind::Boolean { String::new() } else { format!("- Allowed: {allowed}\n") };
     format!(
         "\n### {name}\n\n{meaning}\n\n- Type: {kind}\n- Default: {default}\n{allowed}- In AWS: {aws}\n\
          - Update: {effects}{update}\n"
@@ -48,34 +48,34 @@ fn effects(row: &Property) -> String {
 
 fn kind_name(kind: Kind) -> String {
     match kind {
-        Kind::Text | Kind::OneOf(_) => "text".to_owned(),
+        Kind::Text | Kind::OneOf(_) => "string".to_owned(),
         Kind::Integer(..) => "integer".to_owned(),
-        Kind::Boolean => "true or false".to_owned(),
-        Kind::List => "list of texts".to_owned(),
-        Kind::Lines => "text of several lines, or list of lines".to_owned(),
-        Kind::Pairs(name, value) => format!("map, or list of {name} and {value}"),
+        Kind::Boolean => "boolean".to_owned(),
+        Kind::List => "list of strings".to_owned(),
+        Kind::Lines => "multi-line string, or list of lines".to_owned(),
+        Kind::Pairs(name, value) => format!("map, or list of objects with {name} and {value}"),
         Kind::Statements => "list of IAM statements".to_owned(),
     }
 }
 
-/// What the words mean.
+/// The effects and their meaning.
 const EFFECTS: &[(Effect, &str)] = &[
-    (Effect::InPlace, "AWS's resources are changed where they stand."),
-    (Effect::Queue, "A queue and its environment are made, or removed."),
+    (Effect::InPlace, "Existing AWS resources are modified."),
+    (Effect::Queue, "A queue and its compute environment are created or deleted."),
     (
         Effect::NewGeneration,
-        "New compute environments take over behind the same queues; the old ones go when idle.",
+        "New compute environments are created behind the same queues; the old ones are deleted once idle.",
     ),
-    (Effect::Replacement, "CloudFormation makes another forge, then deletes this one."),
+    (Effect::Replacement, "CloudFormation creates another forge, then deletes this one."),
     (Effect::Refused, "The Update fails before anything is changed."),
-    (Effect::Config, "Nothing changes in AWS; the attribute does."),
+    (Effect::Config, "No AWS resource changes, only the attribute."),
     (Effect::Nothing, "Nothing changes."),
 ];
 
-/// `docs/updates.md`: what an Update of each property does.
+/// `docs/updates.md`: the effect of an Update, by property.
 pub(super) fn updates_page() -> String {
     let mut page =
-        format!("# What an Update does\n\n{MADE}\n\n| word | meaning | running jobs |\n|---|---|---|\n");
+        format!("# What an Update does\n\n{MADE}\n\n| effect | meaning | running jobs |\n|---|---|---|\n");
     for (effect, meaning) in EFFECTS {
         writeln!(page, "| {} | {meaning} | {} |", effect.name(), effect.running_jobs()).expect("as above");
     }
@@ -95,9 +95,9 @@ pub(super) fn updates_page() -> String {
     page
 }
 
-/// The table in the README: the same, by effect.
+/// The table in the README: the same by effect.
 fn updates_in_short() -> String {
-    let mut table = "| an Update of | does | running jobs |\n|---|---|---|\n".to_owned();
+    let mut table = "| an Update of | effect | running jobs |\n|---|---|---|\n".to_owned();
     for (effect, _) in EFFECTS {
         let names: Vec<String> =
             all().filter(|row| row.effects.contains(effect)).map(|row| format!("`{}`", row.name)).collect();

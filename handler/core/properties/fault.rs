@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::table;
 
-/// Longest text of a given value that a fault repeats.
+/// Maximum length of a given value that a fault repeats.
 const GIVEN_CHARS: usize = 80;
 
 /// What is wrong with one property.
@@ -14,16 +14,16 @@ const GIVEN_CHARS: usize = 80;
 pub struct Fault {
     /// The property's name, with the place in it where that helps (`Tags.Owner`).
     pub property: String,
-    /// What the stack says, as JSON, shortened; nothing where the property is missing.
+    /// The given value as JSON, shortened; `None` if the property is missing or unknown.
     pub given: Option<String>,
-    /// What may be said.
+    /// The allowed values; empty if no property has this name.
     pub allowed: String,
     /// Why, or what to do instead; may be empty.
     pub hint: String,
 }
 
 impl Fault {
-    /// A value that is not of the form which the table allows.
+    /// A value of a form that the table does not allow.
     pub(super) fn form(property: &str, given: &Value) -> Self {
         let allowed = table::find(property).map_or("", |row| row.allowed);
         Self {
@@ -34,12 +34,17 @@ impl Fault {
         }
     }
 
+    /// A property that does not exist.
+    pub(super) fn unknown(property: &str, hint: String) -> Self {
+        Self { property: property.to_owned(), given: None, allowed: String::new(), hint }
+    }
+
     /// A required property that is not there.
     pub(super) fn missing(property: &str) -> Self {
         Self { given: None, ..Self::form(property, &Value::Null) }
     }
 
-    /// A value that does not go with another one, and why.
+    /// A value that conflicts with another one, and why.
     pub(super) fn rule(property: &str, given: impl Into<Value>, allowed: &str, hint: &str) -> Self {
         Self {
             property: property.to_owned(),
@@ -62,9 +67,10 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A name that nobody knows, or a tag's key, may be anything; the fault stays one line.
+        // An unknown name or a tag's key may contain anything; the fault stays on one line.
         let property = self.property.escape_debug();
         match &self.given {
+            None if self.allowed.is_empty() => write!(f, "{property}: unknown property")?,
             Some(given) => write!(f, "{property}: given {given}, allowed: {}", self.allowed)?,
             None => write!(f, "{property}: missing, allowed: {}", self.allowed)?,
         }

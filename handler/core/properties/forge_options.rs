@@ -1,20 +1,20 @@
-//! The options of Seqera's Tower Forge, and what stands for each of them here: `docs/forge-options.md`.
+//! The options of Seqera's Tower Forge and the corresponding properties: `docs/forge-options.md`.
 
 use super::table::{self, RETIRED};
 
-/// An option of Tower Forge, the property that stands for it, and what is different.
+/// An option of Tower Forge, the corresponding property, and the difference.
 type Row = (&'static str, &'static str, &'static str);
 
-/// The options that say where and how pipelines run.
+/// Options of the compute environment.
 const CONFIG: &[Row] = &[
-    ("config.region", "Region", "the function's own region; it need not be said"),
+    ("config.region", "Region", "the function's own region; may be omitted"),
     ("config.workDir", "WorkDir", ""),
     ("config.waveEnabled", "WaveEnabled", ""),
     ("config.fusion2Enabled", "Fusion2Enabled", ""),
     (
         "config.nvnmeStorageEnabled",
         "NvmeStorageEnabled",
-        "spelt right; `NvnmeStorageEnabled` is refused and names it",
+        "spelled correctly; `NvnmeStorageEnabled` is refused with a hint",
     ),
     ("config.fusionSnapshots", "FusionSnapshots", ""),
     ("config.cliPath", "CliPath", ""),
@@ -29,10 +29,10 @@ const CONFIG: &[Row] = &[
     ("config.dragenInstanceType", "DragenInstanceType", ""),
     ("config.volumes", "Volumes", ""),
     ("config.logGroup", "LogGroup", ""),
-    ("config.environment", "Environment", "a map will do where head jobs and tasks have the same"),
+    ("config.environment", "Environment", "may be a map if head jobs and tasks have the same variables"),
     ("config.preRunScript", "PreRunScript", ""),
     ("config.postRunScript", "PostRunScript", ""),
-    ("config.nextflowConfig", "NextflowConfig", "goes after the forge's own configuration"),
+    ("config.nextflowConfig", "NextflowConfig", "appended to the forge's own configuration"),
     ("config.secretsKmsKeyId", "SecretsKmsKeyId", "refused"),
     ("config.storageType", "StorageType", "refused"),
     ("config.lustreId", "LustreId", "refused"),
@@ -42,14 +42,14 @@ const CONFIG: &[Row] = &[
     ("labelIds", "LabelIds", "refused; `Tags` can be changed later, labels cannot"),
 ];
 
-/// The options that say what is made.
+/// Options of the forged resources.
 const FORGE: &[Row] = &[
     ("forge.type", "Type", ""),
     ("forge.minCpus", "MinCpus", ""),
     ("forge.maxCpus", "MaxCpus", ""),
     ("forge.instanceTypes", "InstanceTypes", ""),
     ("forge.allocStrategy", "AllocStrategy", ""),
-    ("forge.bidPercentage", "BidPercentage", "0 is refused: no spot instance costs nothing"),
+    ("forge.bidPercentage", "BidPercentage", "0 is refused: it must be at least 1"),
     ("forge.gpuEnabled", "GpuEnabled", ""),
     ("forge.imageId", "ImageId", ""),
     ("forge.arm64Enabled", "Arm64Enabled", ""),
@@ -57,7 +57,7 @@ const FORGE: &[Row] = &[
     ("forge.subnets", "Subnets", ""),
     ("forge.securityGroups", "SecurityGroups", ""),
     ("forge.ec2KeyPair", "Ec2KeyPair", ""),
-    ("forge.allowBuckets", "AllowBuckets", "names of buckets will do"),
+    ("forge.allowBuckets", "AllowBuckets", "bucket names are accepted too"),
     ("forge.ebsBootSize", "EbsBootSize", ""),
     ("forge.ebsAutoScale", "EbsAutoScale", "refused; `false` is accepted"),
     ("forge.ebsBlockSize", "EbsBlockSize", "refused"),
@@ -66,7 +66,7 @@ const FORGE: &[Row] = &[
     ("forge.efsId", "EfsId", ""),
     ("forge.efsMount", "EfsMount", "default `/mnt/efs`"),
     ("forge.fsxSize", "FsxSize", ""),
-    ("forge.fsxName", "FsxName", "the DNS name, as there"),
+    ("forge.fsxName", "FsxName", "the DNS name, as in Tower Forge"),
     ("forge.fsxMount", "FsxMount", "default `/mnt/fsx`"),
     ("forge.ecsConfig", "EcsConfig", "the variables `ECS_CLUSTER` and `ECS_ENGINE_AUTH_DATA` are refused"),
     ("forge.fargateHeadEnabled", "FargateHeadEnabled", ""),
@@ -91,8 +91,9 @@ fn page() -> String {
         format!("| `{option}` | {link} | {different} |\n")
     });
     format!(
-        "# Tower Forge's options, and ours\n\n\
-         <!-- Made from handler/properties/forge_options.rs by `UPDATE_EXPECT=1 cargo test`. -->\n\n\
+        "# Tower Forge's options and ours\n\n\
+         <!-- Generated from handler/core/properties/forge_options.rs by \
+         `UPDATE_EXPECT=1 cargo test -p tower-forge-core --lib`. -->\n\n\
          `config.` and `forge.` are the two parts of a compute environment in Seqera Platform's API.\n\n\
          | Tower Forge | here | what is different |\n|---|---|---|\n{}\
          | `TOWER_FORGE_PREFIX` | `NamePrefix` | a parameter of the deployment, for every installation |\n",

@@ -1,4 +1,4 @@
-//! From CloudFormation's properties to ours, one line for each.
+//! Parsing of CloudFormation's properties, one line for each.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::{AllocStrategy, Fault, FsxDeploymentType, Limits, Properties, Provisi
 use super::{checks, rules, table, tags};
 use crate::user_data::check;
 
-/// Reads all properties, then checks what they must be together.
+/// Reads all properties, then checks the rules between them.
 pub(super) fn parse(raw: &Map<String, Value>, limits: &Limits) -> Result<Properties, Vec<Fault>> {
     let mut reader = Reader::new(raw, limits);
     names(&mut reader);
@@ -30,8 +30,7 @@ fn names(reader: &mut Reader<'_>) {
             }
             None => {
                 let known = table::all().map(|row| row.name);
-                let hint = did_you_mean(name, known);
-                reader.fault(Fault::rule(name, value.clone(), "no property of this name", &hint));
+                reader.fault(Fault::unknown(name, did_you_mean(name, known)));
             }
         }
     }
@@ -60,7 +59,7 @@ fn values(reader: &mut Reader<'_>) -> Properties {
         head_max_cpus: r.number("HeadMaxCpus", 1..=i32::MAX).unwrap_or(32),
         instance_types: r.set("InstanceTypes", checks::instance_type),
         alloc_strategy: r.one_of("AllocStrategy", AllocStrategy::ALL),
-        bid_percentage: bid_percentage(r),
+        bid_percentage: r.number("BidPercentage", 1..=100),
         on_demand_fallback: r.flag("OnDemandFallback", false),
         gpu_enabled: r.flag("GpuEnabled", false),
         arm64_enabled: r.flag("Arm64Enabled", false),
@@ -124,21 +123,11 @@ fn own_region(r: &mut Reader<'_>) {
     let Some(value) = r.value("Region") else { return };
     if scalar(value).as_deref() != Some(&r.limits.region) {
         let hint = format!(
-            "this function makes forges in {} only; deploy it to the other region too",
+            "this function creates forges in {} only; deploy it to the other region too",
             r.limits.region
         );
         r.fault(Fault::form("Region", value).hint(hint));
     }
-}
-
-fn bid_percentage(r: &mut Reader<'_>) -> Option<i32> {
-    let value = r.value("BidPercentage")?;
-    match integer(value) {
-        Some(percentage @ 1..=100) => return Some(percentage),
-        Some(0) => r.fault(Fault::form("BidPercentage", value).hint("no spot instance costs nothing")),
-        _ => r.fault(Fault::form("BidPercentage", value)),
-    }
-    None
 }
 
 fn ecs_config(r: &mut Reader<'_>) -> Vec<String> {
@@ -193,7 +182,7 @@ fn boundary(r: &mut Reader<'_>) -> Option<String> {
 fn policies(r: &mut Reader<'_>) -> Vec<String> {
     let arns = r.set("InstanceRolePolicies", |text| checks::iam_arn("policy", text));
     if arns.len() > 6 {
-        let hint = "IAM takes 10 managed policies on a role, and some are the forge's own";
+        let hint = "IAM allows 10 managed policies on a role, and the forge uses some";
         r.fault(Fault::rule("InstanceRolePolicies", arns.len(), "up to 6 policies", hint));
     }
     let (good, _): (Vec<_>, Vec<_>) = arns.into_iter().partition(|arn| checks::iam_arn("policy", arn));
@@ -204,14 +193,14 @@ fn policies(r: &mut Reader<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The ARN, where the function's deployer allows it.
+/// The ARN, if the function's deployer allows it.
 fn listed(r: &mut Reader<'_>, name: &str, arn: String, patterns: &[String], setting: &str) -> Option<String> {
     if checks::allowed(&arn, patterns) {
         return Some(arn);
     }
     let allowed =
         if patterns.is_empty() { "none in this deployment".to_owned() } else { patterns.join(" or ") };
-    let hint = format!("whoever deployed the function can allow it with the template parameter {setting}");
+    let hint = format!("the deployer of the function can allow it with the template parameter {setting}");
     r.fault(Fault::rule(name, arn, &allowed, &hint));
     None
 }
@@ -233,7 +222,7 @@ fn statements(r: &mut Reader<'_>) -> Vec<Value> {
     }
     let length: usize = statements.iter().map(|statement| statement.to_string().len()).sum();
     if length > 4096 {
-        let hint = "IAM takes 10240 characters of inline policies on a role, and some are the forge's own";
+        let hint = "IAM allows 10240 characters of inline policies on a role, and the forge uses some";
         r.fault(Fault::rule(NAME, length, "up to 4096 characters", hint));
     }
     statements
@@ -266,7 +255,11 @@ fn forge_id(r: &mut Reader<'_>) -> Option<String> {
         return Some(text);
     }
     let prefix = format!("{}-", r.limits.name_prefix);
-    let hint = if text.starts_with(&prefix) { format!("{prefix} is put before it") } else { String::new() };
+    let hint = if text.starts_with(&prefix) {
+        format!("{prefix} is prepended automatically")
+    } else {
+        String::new()
+    };
     r.fault(Fault::form("ForgeId", value).hint(hint));
     None
 }

@@ -1,7 +1,7 @@
-//! Reading values that CloudFormation has turned into strings, and collecting what is wrong with them.
+//! Reading of values that CloudFormation has turned into strings, with all their faults.
 //!
-//! An empty string, an empty list and null are an absent property: that is what templates make of a parameter
-//! that was left empty. Scalars may be strings, lists may be strings with commas.
+//! An empty string, an empty list and null count as an absent property, because templates produce them from an empty
+//! parameter. Scalars may be strings, and lists comma-separated strings.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) fn present<'a>(raw: &'a Map<String, Value>, name: &str) -> Option<&'a
     })
 }
 
-/// A scalar as text, without the white space around it.
+/// A scalar as text, without surrounding white space.
 pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
@@ -36,13 +36,13 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
     ["false", "true"].iter().position(|name| text.eq_ignore_ascii_case(name)).map(|index| index == 1)
 }
 
-/// A whole number, also one that YAML wrote as `500.0`.
+/// An integer, even if YAML wrote it as `500.0`.
 pub(super) fn integer(value: &Value) -> Option<i32> {
     let text = scalar(value)?;
     text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
-/// The items of a list of texts, or of a text with commas; an item that is no text is an error.
+/// The items of a list of strings, or of a comma-separated string; an item that is not a string is an error.
 fn items(value: &Value) -> Option<Vec<String>> {
     let items = match value {
         Value::Array(list) => list.iter().map(scalar).collect::<Option<Vec<_>>>()?,
@@ -51,7 +51,7 @@ fn items(value: &Value) -> Option<Vec<String>> {
     Some(items.into_iter().filter(|item| !item.is_empty()).collect())
 }
 
-/// A text as it stands, or a list of lines.
+/// A verbatim string, or a list of lines.
 pub(super) fn text_block(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -62,13 +62,13 @@ pub(super) fn text_block(value: &Value) -> Option<String> {
     }
 }
 
-/// Reads one property after the other, and goes on after a fault.
+/// Reads one property after the other, and continues after a fault.
 pub(super) struct Reader<'a> {
-    /// What CloudFormation sent.
+    /// The raw properties.
     pub(super) raw: &'a Map<String, Value>,
-    /// What the function allows.
+    /// The function's limits.
     pub(super) limits: &'a Limits,
-    /// What is wrong so far.
+    /// The faults so far.
     pub(super) faults: Vec<Fault>,
 }
 
@@ -83,12 +83,12 @@ impl<'a> Reader<'a> {
         present(self.raw, name)
     }
 
-    /// Notes a fault.
+    /// Records a fault.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 
-    /// What `read` makes of the property; a fault where that is nothing.
+    /// The result of `read` on the property; a fault if it is `None`.
     pub(super) fn read<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
         let value = self.value(name)?;
         let result = read(value);
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         self.read(name, boolean).unwrap_or(default)
     }
 
-    /// A whole number of a range.
+    /// An integer in a range.
     pub(super) fn number(&mut self, name: &str, range: std::ops::RangeInclusive<i32>) -> Option<i32> {
         self.read(name, |value| integer(value).filter(|number| range.contains(number)))
     }
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The hint that names the nearest of several names, where one is near.
+/// The hint with the nearest of several names, if one is near.
 pub(super) fn did_you_mean<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
     let near =
         |name: &str| strsim::normalized_damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase());

@@ -1,7 +1,7 @@
-//! Defaults that depend on other properties, and what follows from several of them.
+//! Defaults that depend on other properties, and values derived from several of them.
 //!
-//! **Invariant**: the values here are frozen. They are part of what names a generation, so another default would
-//! replace the environments of every forge that leaves the property out.
+//! **Invariant**: the values here are frozen. They are part of the hash of a generation, so another default would
+//! replace the environments of every forge without the property.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ impl FsxDeploymentType {
         name_in(Self::ALL, self)
     }
 
-    /// What `FsxThroughput` may be, the default first; nothing where FSx takes no throughput.
+    /// The allowed values of `FsxThroughput`, the default first; empty if FSx accepts none.
     pub fn throughputs(self) -> &'static [i32] {
         match self {
             Self::Scratch2 => &[],
@@ -74,7 +74,7 @@ fn name_in<T: Copy + PartialEq>(all: &'static [(&'static str, T)], one: T) -> &'
 }
 
 impl Properties {
-    /// What queues cannot carry across an Update.
+    /// The properties that a queue cannot change.
     pub fn identity(&self) -> Identity {
         Identity {
             arm64: self.arm64_enabled,
@@ -88,12 +88,12 @@ impl Properties {
         self.r#type == Provisioning::Spot
     }
 
-    /// Whether head jobs have an environment of their own. On-demand forges run them beside the tasks.
+    /// Whether head jobs have a separate environment. On-demand forges run them beside the tasks.
     pub fn has_head_environment(&self) -> bool {
         self.is_spot() || self.fargate_head_enabled
     }
 
-    /// Whether Batch wants a spot fleet role: with spot and `BEST_FIT` only.
+    /// Whether Batch requires a spot fleet role: only with spot and `BEST_FIT`.
     pub fn needs_fleet_role(&self) -> bool {
         self.is_spot() && self.alloc_strategy() == AllocStrategy::BestFit
     }
@@ -156,12 +156,12 @@ impl Properties {
         self.ebs_iops.unwrap_or(3000)
     }
 
-    /// Whether there is an EFS file system, made or brought.
+    /// Whether there is an EFS file system, created or existing.
     pub fn has_efs(&self) -> bool {
         self.efs_create || self.efs_id.is_some()
     }
 
-    /// Whether there is a Lustre file system, made or brought.
+    /// Whether there is a Lustre file system, created or existing.
     pub fn has_fsx(&self) -> bool {
         self.fsx_size.is_some() || self.fsx_name.is_some()
     }
@@ -176,7 +176,7 @@ impl Properties {
         self.has_fsx().then(|| self.fsx_mount.as_deref().unwrap_or("/mnt/fsx"))
     }
 
-    /// Deployment type of the Lustre file system that the forge makes.
+    /// Deployment type of the Lustre file system that the forge creates.
     pub fn fsx_deployment_type(&self) -> FsxDeploymentType {
         self.fsx_deployment_type.unwrap_or(FsxDeploymentType::Scratch2)
     }

@@ -1,4 +1,4 @@
-//! What properties must be together, and why.
+//! Rules between properties, with reasons.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::read::{Reader, scalar};
 use super::{Fault, Properties, WorkDir, checks};
 
-/// Checks all rules. A rule says nothing about properties that already have a fault: what they would have been
-/// is not known.
+/// Checks all rules. A rule skips properties that already have a fault, because their intended value is unknown.
 pub(super) fn check(properties: &Properties, reader: &mut Reader<'_>) {
     let mut rules = Rules {
         faulty: reader
@@ -33,7 +32,7 @@ struct Rules<'r, 'a> {
 }
 
 impl Rules<'_, '_> {
-    /// Notes a fault of `name` where the rule is `broken`. The rule is also about the properties `with`.
+    /// Records a fault of `name` if the rule is `broken`. The rule also involves the properties `with`.
     fn rule(&mut self, broken: bool, name: &str, with: &[&str], allowed: &str, hint: &str) {
         let unknown = self.faulty.contains(name) || with.iter().any(|other| self.faulty.contains(*other));
         if broken && !unknown {
@@ -81,8 +80,14 @@ fn instances(p: &Properties, rules: &mut Rules<'_, '_>) {
     let arm64 = p.arm64_enabled;
     let hint = "the head job would need an image of the other architecture";
     rules.needs(arm64, "Arm64Enabled", p.fargate_head_enabled, "FargateHeadEnabled", hint);
-    rules.needs(arm64, "Arm64Enabled", p.wave_enabled, "WaveEnabled", "Wave finds the images for Graviton");
-    let hint = "the AWS CLI that tasks share is one for x86";
+    rules.needs(
+        arm64,
+        "Arm64Enabled",
+        p.wave_enabled,
+        "WaveEnabled",
+        "Wave provides the images for Graviton",
+    );
+    let hint = "the AWS CLI that tasks share is built for x86";
     rules.needs(arm64, "Arm64Enabled", p.fusion2_enabled, "Fusion2Enabled", hint);
     let hint = "ECS has no GPU image for Graviton";
     rules.rule(arm64 && p.gpu_enabled, "Arm64Enabled", &["GpuEnabled"], "only without GpuEnabled", hint);
@@ -91,7 +96,7 @@ fn instances(p: &Properties, rules: &mut Rules<'_, '_>) {
     let wrong =
         |is_wrong: &dyn Fn(&str) -> bool| types.iter().filter(|t| is_wrong(t)).cloned().collect::<Vec<_>>();
     let no_nvme = wrong(&checks::lacks_nvme);
-    let hint = format!("{} cannot be relied on for NVMe disks", no_nvme.join(", "));
+    let hint = format!("{} may have no NVMe disks", no_nvme.join(", "));
     let broken = p.nvme_storage_enabled && !no_nvme.is_empty();
     let allowed = "families with NVMe disks, such as c6id, m6id and r6id";
     rules.rule(broken, "InstanceTypes", &["NvmeStorageEnabled"], allowed, &hint);
@@ -105,7 +110,7 @@ fn instances(p: &Properties, rules: &mut Rules<'_, '_>) {
     let hint = format!("{}: {says}", wrong_architecture.join(", "));
     rules.rule(!wrong_architecture.is_empty(), "InstanceTypes", &["Arm64Enabled"], allowed, &hint);
 
-    let hint = "there is no DRAGEN environment otherwise";
+    let hint = "otherwise there is no DRAGEN environment";
     rules.needs(p.dragen_ami_id.is_some(), "DragenAmiId", p.dragen_enabled, "DragenEnabled", hint);
     rules.needs(
         p.dragen_instance_type.is_some(),
@@ -151,35 +156,29 @@ fn provisioning(p: &Properties, rules: &mut Rules<'_, '_>) {
 
 fn root_volume(p: &Properties, rules: &mut Rules<'_, '_>) {
     let (size, iops, throughput) = (p.ebs_boot_size(), p.ebs_iops(), p.ebs_throughput());
-    let hint = "a volume that is not encrypted has no key";
+    let hint = "an unencrypted volume has no key";
     rules.needs(p.ebs_kms_key_id.is_some(), "EbsKmsKeyId", p.ebs_encrypted, "EbsEncrypted", hint);
     let allowed = format!("up to {} with {iops} IOPS", iops / 4);
     let with = ["EbsIops", "Fusion2Enabled", "NvmeStorageEnabled"];
-    rules.rule(throughput > iops / 4, "EbsThroughput", &with, &allowed, "gp3 needs 4 IOPS for each MiB/s");
+    rules.rule(throughput > iops / 4, "EbsThroughput", &with, &allowed, "gp3 needs 4 IOPS per MiB/s");
     let allowed = format!("up to {} with {size} GiB", size.saturating_mul(500));
     let with = ["EbsBootSize", "Fusion2Enabled", "NvmeStorageEnabled"];
-    rules.rule(
-        iops > size.saturating_mul(500),
-        "EbsIops",
-        &with,
-        &allowed,
-        "gp3 gives 500 IOPS for each GiB",
-    );
+    rules.rule(iops > size.saturating_mul(500), "EbsIops", &with, &allowed, "gp3 allows 500 IOPS per GiB");
 }
 
 fn file_systems(p: &Properties, rules: &mut Rules<'_, '_>) {
-    let hint = "the function was deployed without the permissions for it";
-    let off = "only in a deployment with the feature efs";
+    let hint = "otherwise it has no permissions for it";
+    let off = "only if the function is deployed with EnableEfs: true";
     let (efs, fsx) = (rules.reader.limits.efs, rules.reader.limits.fsx);
     rules.rule(p.efs_create && !efs, "EfsCreate", &[], off, hint);
     rules.rule(p.efs_id.is_some() && !efs, "EfsId", &[], off, hint);
-    let off = "only in a deployment with the feature fsx";
+    let off = "only if the function is deployed with EnableFsx: true";
     rules.rule(p.fsx_size.is_some() && !fsx, "FsxSize", &[], off, hint);
     rules.rule(p.fsx_name.is_some() && !fsx, "FsxName", &[], off, hint);
 
-    let hint = "a forge has one EFS file system, made or brought";
+    let hint = "a forge has one EFS file system, created or existing";
     rules.rule(p.efs_create && p.efs_id.is_some(), "EfsId", &["EfsCreate"], "only without EfsCreate", hint);
-    let hint = "a forge has one Lustre file system, made or brought";
+    let hint = "a forge has one Lustre file system, created or existing";
     rules.rule(
         p.fsx_size.is_some() && p.fsx_name.is_some(),
         "FsxName",
@@ -188,7 +187,7 @@ fn file_systems(p: &Properties, rules: &mut Rules<'_, '_>) {
         hint,
     );
 
-    let hint = "there is nothing to mount otherwise";
+    let hint = "otherwise there is nothing to mount";
     let with = ["EfsCreate", "EfsId"];
     rules.rule(
         p.efs_mount.is_some() && !p.has_efs(),
@@ -218,7 +217,7 @@ fn file_systems(p: &Properties, rules: &mut Rules<'_, '_>) {
 }
 
 fn lustre(p: &Properties, rules: &mut Rules<'_, '_>) {
-    let hint = "it is said of the file system that the forge makes";
+    let hint = "it applies to the file system that the forge creates";
     let made = p.fsx_size.is_some();
     rules.rule(
         p.fsx_deployment_type.is_some() && !made,
@@ -234,7 +233,7 @@ fn lustre(p: &Properties, rules: &mut Rules<'_, '_>) {
         some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     let broken = made && p.fsx_throughput.is_some_and(|given| !kind.throughputs().contains(&given));
-    let hint = format!("that is what FSx has for {}", kind.as_str());
+    let hint = format!("FSx supports these values for {}", kind.as_str());
     rules.rule(broken, "FsxThroughput", &["FsxSize", "FsxDeploymentType"], &allowed, &hint);
 }
 
@@ -247,7 +246,7 @@ fn work_dir(p: &Properties, rules: &mut Rules<'_, '_>) {
         [] => "s3://bucket/path, or a path with EfsCreate, EfsId, FsxSize or FsxName".to_owned(),
         some => format!("s3://bucket/path, or a path at or below {}", some.join(" or ")),
     };
-    rules.rule(!below, "WorkDir", &with, &allowed, "tasks on other instances would not find the work");
+    rules.rule(!below, "WorkDir", &with, &allowed, "tasks on other instances could not read it");
     let hint = "Fusion works on S3";
     rules.rule(
         p.fusion2_enabled,

@@ -1,8 +1,8 @@
 //! The JSON Schema of the properties, for editors: `docs/properties.schema.json`.
 //!
-//! It is made from the table and not derived from a struct, because a template may write one value in several
-//! ways, and any of them as a function such as `Ref`. It says what single values look like; what they must be
-//! together, only the function says.
+//! It is generated from the table and not derived from a struct, because a template may write one value in several
+//! ways, and any of them as a function such as `Ref`. It covers single values; only the function checks the rules
+//! between them.
 
 use schemars::{Schema, json_schema};
 use serde_json::{Map, Value, json};

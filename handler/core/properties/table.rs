@@ -1,5 +1,5 @@
-//! All properties, as their readers see them: the one source of the documentation, of the JSON Schema, of the
-//! table of updates and of the names that a misspelt one is compared with.
+//! All properties, as users see them. The documentation, the JSON Schema, the table of updates and the suggestions for
+//! misspelled names are generated from this table.
 
 use super::read;
 
@@ -22,34 +22,34 @@ pub struct Property {
     pub kind: Kind,
     /// Its default, in words.
     pub default: &'static str,
-    /// What may be said; faults repeat it.
+    /// The allowed values; faults repeat it.
     pub allowed: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub meaning: &'static str,
-    /// What it does in AWS.
+    /// Its effect in AWS.
     pub aws: &'static str,
-    /// What changing it does.
+    /// The effects of changing it.
     pub effects: &'static [Effect],
-    /// More about changing it; may be empty.
+    /// A note on changing it; may be empty.
     pub update: &'static str,
 }
 
 /// The type of a property, as a template writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text of any form.
+    /// Any string.
     Text,
-    /// One of several texts.
+    /// One of several strings.
     OneOf(&'static [&'static str]),
-    /// A whole number of a range.
+    /// An integer in a range.
     Integer(i32, i32),
     /// True or false.
     Boolean,
-    /// A list of texts, or a text with commas.
+    /// A list of strings, or a comma-separated string.
     List,
-    /// A text of several lines, or a list of lines.
+    /// A multi-line string, or a list of lines.
     Lines,
-    /// A map, or a list of objects with the two names.
+    /// A map, or a list of objects with these two keys.
     Pairs(&'static str, &'static str),
     /// IAM statements.
     Statements,
@@ -58,13 +58,13 @@ pub enum Kind {
 /// What an Update does when a property has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// AWS's resources are changed where they stand.
+    /// Existing resources are modified.
     InPlace,
-    /// A queue and its environment come or go.
+    /// A queue and its compute environment are created or deleted.
     Queue,
-    /// New compute environments take over behind the same queues.
+    /// New compute environments are created behind the same queues.
     NewGeneration,
-    /// Another forge, and then the Delete of this one.
+    /// CloudFormation creates another forge, then deletes this one.
     Replacement,
     /// The Update fails before anything is changed.
     Refused,
@@ -79,7 +79,7 @@ impl Effect {
     pub fn name(self) -> &'static str {
         match self {
             Self::InPlace => "in place",
-            Self::Queue => "a queue comes or goes",
+            Self::Queue => "a queue is added or removed",
             Self::NewGeneration => "new generation",
             Self::Replacement => "replacement",
             Self::Refused => "refused",
@@ -88,13 +88,13 @@ impl Effect {
         }
     }
 
-    /// What it does to running jobs.
+    /// What happens to running jobs: they finish, or they are terminated.
     pub fn running_jobs(self) -> &'static str {
         match self {
-            Self::Queue => "go on, except in a queue that goes: they end",
-            Self::NewGeneration => "go on where they are; new jobs start on the new generation",
-            Self::Replacement => "end when CloudFormation deletes the old forge",
-            Self::InPlace | Self::Refused | Self::Config | Self::Nothing => "go on",
+            Self::Queue => "finish; jobs in a deleted queue are terminated",
+            Self::NewGeneration => "finish on the old generation; new jobs start on the new one",
+            Self::Replacement => "are terminated when CloudFormation deletes the old forge",
+            Self::InPlace | Self::Refused | Self::Config | Self::Nothing => "finish",
         }
     }
 }
@@ -102,7 +102,7 @@ impl Effect {
 /// Properties that belong together.
 #[derive(Debug)]
 pub struct Group {
-    /// What they are about.
+    /// The heading in the documentation.
     pub title: &'static str,
     /// The properties, in reading order.
     pub properties: &'static [Property],

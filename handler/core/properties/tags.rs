@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::read::{Reader, boolean, scalar};
 use super::{EnvironmentVariable, Fault, checks};
 
-/// AWS takes 50 tags; the rest are ours.
+/// AWS allows 50 tags; the forge uses the rest.
 const MOST: usize = 42;
 
 /// Reads `Tags`.
@@ -20,14 +20,14 @@ pub(super) fn tags(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         if let Some(fault) = tag_fault(&key, &value) {
             reader.fault(fault.at(place));
         } else if let Some(other) = seen.insert(key.to_lowercase(), key.clone()) {
-            let hint = format!("IAM takes {other} and {key} for one key");
+            let hint = format!("IAM treats {other} and {key} as one key");
             reader.fault(Fault::rule("Tags", value, "each key once", &hint).at(place));
         } else {
             tags.insert(key, value);
         }
     }
     if tags.len() > MOST {
-        let hint = "AWS takes 50 tags, and 8 are kept for the forge's own";
+        let hint = "AWS allows 50 tags, and the forge uses 8";
         reader.fault(Fault::rule("Tags", tags.len(), "up to 42 tags", hint));
     }
     tags
@@ -38,9 +38,9 @@ fn tag_fault(key: &str, value: &str) -> Option<Fault> {
     let characters = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
     let fault = |given: &str, allowed, hint| Some(Fault::rule("Tags", given, allowed, hint));
     if lower.starts_with("aws:") {
-        fault(key, "keys that do not begin with aws:", "AWS keeps them for itself")
+        fault(key, "keys that do not begin with aws:", "AWS reserves them")
     } else if lower.starts_with("towerforge:") {
-        fault(key, "keys that do not begin with towerforge:", "they say which forge owns a part")
+        fault(key, "keys that do not begin with towerforge:", "they record which forge owns a resource")
     } else if !characters(key) || !(1..=128).contains(&key.chars().count()) {
         fault(key, "keys of 1 to 128 letters, digits, spaces and _.:/=+-@", "")
     } else if !characters(value) || value.chars().count() > 256 {
@@ -78,8 +78,12 @@ pub(super) fn environment(reader: &mut Reader<'_>) -> Vec<EnvironmentVariable> {
             let allowed = "values of one line and up to 1024 bytes";
             reader.fault(Fault::rule("Environment", value.as_str(), allowed, "").at(format!(".{name}")));
         } else if !head && !compute {
-            let fault =
-                Fault::rule("Environment", false, "Head or Compute true", "nothing would have the variable");
+            let fault = Fault::rule(
+                "Environment",
+                false,
+                "Head or Compute true",
+                "otherwise nothing gets the variable",
+            );
             reader.fault(fault.at(format!(".{name}")));
         }
     }
@@ -97,7 +101,7 @@ fn variables(value: &Value) -> Option<Vec<EnvironmentVariable>> {
     }
 }
 
-/// One variable of a list. Head and compute jobs both have it, unless the item says which.
+/// One variable of a list, for head and compute jobs unless the item selects one of them.
 fn variable(item: &Map<String, Value>) -> Option<EnvironmentVariable> {
     if item.keys().any(|key| !matches!(key.as_str(), "Name" | "Value" | "Head" | "Compute")) {
         return None;

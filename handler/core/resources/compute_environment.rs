@@ -1,7 +1,7 @@
 //! AWS Batch compute environments.
 //!
-//! An environment with a service role of its own can change its vCPU limits and its state; AWS refuses anything
-//! else. So its name carries the hash of all the rest, and a change makes another environment beside it.
+//! An environment with a custom service role can change only its vCPU limits and its state. So its name contains the
+//! hash of all other fields, and a change of these creates another environment beside it.
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Recovery, Resource, TagChanges, Tags, Traits};
@@ -10,32 +10,32 @@ use crate::resource::{Change, Kind, MutatingCall, Recovery, Resource, TagChanges
 #[derive(Debug)]
 pub struct ComputeEnvironment;
 
-/// What a compute environment should be.
+/// The desired state of a compute environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Whether it serves, or is being replaced.
+    /// Whether it is active or being replaced.
     pub lifecycle: Lifecycle,
-    /// The most vCPUs.
+    /// Maximum vCPUs.
     pub max_vcpus: i32,
-    /// The ARN of the role that Batch acts with.
+    /// The ARN of its service role.
     pub service_role: String,
-    /// What is fixed when it is made; `None` for one of an older generation, which is never made again.
+    /// Its immutable fields; `None` for one of an older generation, which is never recreated.
     pub resources: Option<Resources>,
 }
 
-/// Whether an environment serves.
+/// Whether an environment is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// It takes jobs and keeps some vCPUs running.
+    /// It accepts jobs and keeps some vCPUs running.
     Active {
-        /// The fewest vCPUs.
+        /// Minimum vCPUs.
         min_vcpus: i32,
     },
-    /// It finishes its jobs and takes no new ones.
+    /// It finishes its jobs and accepts no new ones.
     Draining,
 }
 
-/// The immutable side of an environment.
+/// The immutable fields of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resources {
     /// On instances.
@@ -44,7 +44,7 @@ pub enum Resources {
     Fargate(Placement),
 }
 
-/// Where an environment is.
+/// The network of an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     /// Subnet IDs.
@@ -53,18 +53,18 @@ pub struct Placement {
     pub security_groups: Vec<String>,
 }
 
-/// The immutable side of an environment of instances.
+/// The immutable fields of an environment with instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instances {
-    /// Whether on spot instances.
+    /// Whether it uses spot instances.
     pub spot: bool,
     /// Batch's allocation strategy.
     pub strategy: String,
-    /// The highest spot price, in per cent of the on-demand price.
+    /// Maximum spot price, in percent of the on-demand price.
     pub bid_percentage: Option<i32>,
     /// Types, families or bundles.
     pub instance_types: Vec<String>,
-    /// Where.
+    /// Its network.
     pub placement: Placement,
     /// The ARN of the instance profile.
     pub instance_profile: String,
@@ -72,9 +72,9 @@ pub struct Instances {
     pub fleet_role: Option<String>,
     /// The name of the launch template.
     pub launch_template: String,
-    /// Batch's name for the sort of image, e.g. `ECS_AL2023`.
+    /// Batch's image type, e.g. `ECS_AL2023`.
     pub image_type: String,
-    /// An image instead of the newest of its sort.
+    /// An image instead of the newest of its type.
     pub image_id: Option<String>,
     /// The SSH key pair.
     pub key_pair: Option<String>,
@@ -82,40 +82,40 @@ pub struct Instances {
     pub instance_tags: Tags,
 }
 
-/// What Batch says a compute environment is.
+/// The observed state of a compute environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ARN.
     pub arn: String,
-    /// Whether it takes jobs.
+    /// Whether it accepts jobs.
     pub enabled: bool,
-    /// The fewest vCPUs; `None` on Fargate.
+    /// Minimum vCPUs; `None` on Fargate.
     pub min_vcpus: Option<i32>,
-    /// The most vCPUs.
+    /// Maximum vCPUs.
     pub max_vcpus: i32,
-    /// Whether nothing runs in it. Of an enabled Fargate environment nobody can tell, so it counts as busy.
+    /// Whether nothing runs in it. This is unknown for an enabled Fargate environment, which counts as busy.
     pub is_idle: bool,
-    /// The ARN of the role that Batch acts with.
+    /// The ARN of its service role.
     pub service_role: String,
 }
 
-/// A mutating call of Batch on one compute environment.
+/// A mutating Batch call on compute environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Starts making it. Batch makes them ENABLED only.
+    /// Starts its creation. New environments are always ENABLED.
     Create {
-        /// The fewest vCPUs.
+        /// Minimum vCPUs.
         min_vcpus: i32,
-        /// The most vCPUs.
+        /// Maximum vCPUs.
         max_vcpus: i32,
-        /// The ARN of the role that Batch acts with.
+        /// The ARN of its service role.
         service_role: String,
-        /// What is fixed from now on.
+        /// Its immutable fields.
         resources: Resources,
         /// Its tags.
         tags: Tags,
     },
-    /// Changes what is given; one field too many and Batch refuses all.
+    /// Changes the given fields; Batch refuses the whole call if one of them is immutable.
     Update(Update),
     /// Deletes it; Batch refuses while it is enabled or a queue refers to it.
     Delete,
@@ -135,16 +135,16 @@ pub enum Call {
     },
 }
 
-/// What an update of an environment names.
+/// The fields of an update of an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Whether it takes jobs.
+    /// Whether it accepts jobs.
     pub enabled: Option<bool>,
-    /// The ARN of the role that Batch acts with.
+    /// The ARN of its service role.
     pub service_role: Option<String>,
-    /// The fewest vCPUs.
+    /// Minimum vCPUs.
     pub min_vcpus: Option<i32>,
-    /// The most vCPUs.
+    /// Maximum vCPUs.
     pub max_vcpus: Option<i32>,
 }
 
@@ -240,7 +240,7 @@ impl Resource for ComputeEnvironment {
         if may_lag || is_iam_lag(reason) { Recovery::Revalidate } else { Recovery::None }
     }
 
-    /// Names its role again, upon which Batch looks at the role again.
+    /// Sets its role again, so that Batch checks the role again.
     fn revalidate(observed: &Observed) -> Vec<Call> {
         let service_role = Some(observed.service_role.clone());
         vec![Call::Update(Update { enabled: Some(true), service_role, ..Update::default() })]
@@ -269,7 +269,7 @@ fn difference(spec: &Spec, observed: &Observed) -> Update {
     }
 }
 
-/// Whether the reason of an INVALID environment is one that passes once IAM has propagated.
+/// Whether an environment is INVALID for a reason that disappears once IAM has propagated.
 fn is_iam_lag(reason: &str) -> bool {
     [
         "sts:AssumeRole",

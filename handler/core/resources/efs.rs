@@ -1,6 +1,6 @@
 //! EFS file systems, each with a mount target per availability zone.
 //!
-//! A file system is found by its creation token, which is the name of the forge: the same token never makes a second
+//! A file system is found by its creation token, which is the name of the forge. The same token never creates a second
 //! one.
 
 use crate::error::ServiceError;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Efs;
 
-/// What a file system should be.
+/// The desired state of a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// One subnet per availability zone ID.
@@ -20,25 +20,25 @@ pub struct Spec {
     pub security_groups: Vec<String>,
 }
 
-/// What EFS says a file system is.
+/// The observed state of a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ID, known from the first answer on.
     pub id: String,
     /// Availability zone IDs that have a mount target, with its ID.
     pub mount_targets: BTreeMap<String, String>,
-    /// Whether files that nobody reads move to a cheaper class.
+    /// Whether unread files move to a cheaper storage class.
     pub tiered: bool,
     /// The VPC that its mount targets are in, once it has any.
     pub vpc: Option<String>,
 }
 
-/// A mutating call of EFS on one file system.
+/// A mutating EFS call on file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Starts making it; its mount targets follow once it is available.
+    /// Starts its creation; its mount targets follow once it is available.
     Create(Tags),
-    /// Makes a mount target.
+    /// Creates a mount target.
     CreateMountTarget {
         /// The file system's ID.
         id: String,
@@ -47,7 +47,7 @@ pub enum Call {
         /// Its security groups.
         security_groups: Vec<String>,
     },
-    /// Has files that nobody reads move to a cheaper class.
+    /// Moves unread files to a cheaper storage class.
     Tier(String),
     /// Deletes the mount target of this ID.
     DeleteMountTarget(String),

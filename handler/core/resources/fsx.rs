@@ -1,7 +1,7 @@
 //! FSx for Lustre file systems.
 //!
-//! FSx knows no lookup by token or tag, so all file systems are listed and told apart by their tags; the client token
-//! of the creation is made of forge and stack, so that a repeated call makes no second one.
+//! FSx has no lookup by token or tag, so all file systems are listed and identified by their tags. The client token of
+//! the creation is derived from forge and stack, so a repeated call creates no second one.
 
 use crate::error::ServiceError;
 use crate::name::{STACK_TAG, hash8};
@@ -11,22 +11,22 @@ use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges,
 #[derive(Debug)]
 pub struct Fsx;
 
-/// What a file system should be.
+/// The desired state of a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Capacity in GiB.
     pub size: i32,
-    /// FSx's name for how it is built, e.g. `SCRATCH_2`.
+    /// The deployment type, e.g. `SCRATCH_2`.
     pub deployment_type: String,
     /// Throughput in MB/s per TiB; only persistent file systems have it.
     pub throughput: Option<i32>,
-    /// The one subnet that it is in.
+    /// Its subnet.
     pub subnet: String,
     /// Its security groups.
     pub security_groups: Vec<String>,
 }
 
-/// What FSx says a file system is.
+/// The observed state of a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ID, known from the first answer on.
@@ -35,11 +35,11 @@ pub struct Observed {
     pub arn: String,
     /// Its DNS name.
     pub dns_name: String,
-    /// What a client mounts; a generated name.
+    /// The generated mount name.
     pub mount_name: String,
     /// Capacity in GiB.
     pub size: i32,
-    /// FSx's name for how it is built.
+    /// The deployment type.
     pub deployment_type: String,
     /// Throughput in MB/s per TiB; only persistent file systems have it.
     pub throughput: Option<i32>,
@@ -47,14 +47,14 @@ pub struct Observed {
     pub vpc: String,
 }
 
-/// A mutating call of FSx on one file system.
+/// A mutating FSx call on file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Starts making it.
+    /// Starts its creation.
     Create {
         /// Makes a repeated call harmless.
         client_token: String,
-        /// What it should be.
+        /// Its desired state.
         spec: Spec,
         /// Its tags.
         tags: Tags,
@@ -148,8 +148,8 @@ impl Resource for Fsx {
     }
 }
 
-/// The same for every try of one stack, and another for another stack that gives its forge the same ID: FSx remembers
-/// a token beyond the file system's end.
+/// The same for every attempt of one stack, and different for another stack with the same forge ID: FSx remembers a
+/// token even after the file system is deleted.
 fn client_token(name: &str, tags: &Tags) -> String {
     format!("{name}-{}", hash8(&serde_json::json!(tags.get(STACK_TAG))))
 }

@@ -1,4 +1,4 @@
-//! IAM instance profiles: what hands a role to EC2 instances.
+//! IAM instance profiles, which pass a role to EC2 instances.
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
@@ -7,28 +7,28 @@ use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Tr
 #[derive(Debug)]
 pub struct InstanceProfile;
 
-/// What an instance profile should be.
+/// The desired state of an instance profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The name of the role inside.
     pub role: String,
 }
 
-/// What IAM says an instance profile is.
+/// The observed state of an instance profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// The names of the roles inside; IAM allows one.
     pub roles: Vec<String>,
 }
 
-/// A mutating call of IAM on one instance profile.
+/// A mutating IAM call on instance profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Creates it with these tags.
     Create(Tags),
-    /// Puts the role of this name in.
+    /// Adds the role of this name.
     AddRole(String),
-    /// Takes the role of this name out.
+    /// Removes the role of this name.
     RemoveRole(String),
     /// Sets tags.
     Tag(Tags),

@@ -1,4 +1,4 @@
-//! AWS Batch job queues: what jobs are submitted to. Their names never change.
+//! AWS Batch job queues. Their names never change.
 
 use super::name_of;
 use crate::error::ServiceError;
@@ -15,38 +15,38 @@ const REASONS: [&str; 3] = [
 #[derive(Debug)]
 pub struct JobQueue;
 
-/// What a job queue should be.
+/// The desired state of a job queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Queues with a higher number are served first where they share an environment.
+    /// Queues with a higher number have precedence on a shared environment.
     pub priority: i32,
     /// The ARNs of its environments, the first tried first.
     pub order: Vec<String>,
-    /// After how many seconds an unschedulable job is cancelled.
+    /// Seconds after which an unschedulable job is cancelled.
     pub time_limit: Option<i32>,
-    /// The ARN of its scheduling policy. A queue keeps or exchanges one, but neither gets nor loses it.
+    /// The ARN of its scheduling policy. It can be replaced, but neither added nor removed.
     pub scheduling_policy: Option<String>,
 }
 
-/// What Batch says a job queue is.
+/// The observed state of a job queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ARN.
     pub arn: String,
-    /// Whether it takes jobs.
+    /// Whether it accepts jobs.
     pub enabled: bool,
     /// Its priority.
     pub priority: i32,
     /// The ARNs of its environments, the first tried first.
     pub order: Vec<String>,
-    /// What happens to unschedulable jobs: (reason, seconds), sorted.
+    /// Actions on unschedulable jobs: (reason, seconds), sorted.
     pub time_limits: Vec<(String, i32)>,
     /// The ARN of its scheduling policy.
     pub scheduling_policy: Option<String>,
 }
 
 impl Spec {
-    /// A queue as it is, but for the environments that `goes` names.
+    /// The observed queue without the environments for which `goes` is true.
     pub fn without(observed: &Observed, goes: impl Fn(&str) -> bool) -> Self {
         let order = observed.order.iter().filter(|arn| !goes(name_of(arn)));
         Self {
@@ -57,28 +57,28 @@ impl Spec {
         }
     }
 
-    /// What happens to unschedulable jobs: (reason, seconds).
+    /// Actions on unschedulable jobs: (reason, seconds).
     pub fn time_limits(&self) -> Vec<(String, i32)> {
         let limits = |seconds: i32| REASONS.iter().map(|reason| ((*reason).to_owned(), seconds)).collect();
         self.time_limit.map(limits).unwrap_or_default()
     }
 }
 
-/// A mutating call of Batch on one job queue.
+/// A mutating Batch call on job queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Starts making it.
+    /// Starts its creation.
     Create {
-        /// What it should be.
+        /// Its desired state.
         spec: Spec,
         /// Its tags.
         tags: Tags,
     },
-    /// Changes what is given.
+    /// Changes the given fields.
     Update {
         /// The queue's ARN.
         arn: String,
-        /// What changes.
+        /// The changes.
         update: Update,
     },
     /// Deletes it; Batch refuses while it is enabled, and terminates its jobs.
@@ -102,16 +102,16 @@ pub enum Call {
     },
 }
 
-/// What an update of a queue names.
+/// The fields of an update of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Whether it takes jobs.
+    /// Whether it accepts jobs.
     pub enabled: Option<bool>,
     /// Its priority.
     pub priority: Option<i32>,
     /// The ARNs of its environments.
     pub order: Option<Vec<String>>,
-    /// What happens to unschedulable jobs.
+    /// Actions on unschedulable jobs.
     pub time_limits: Option<Vec<(String, i32)>>,
     /// The ARN of its scheduling policy.
     pub scheduling_policy: Option<String>,

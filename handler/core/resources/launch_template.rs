@@ -1,7 +1,6 @@
 //! EC2 launch templates: one immutable template per generation, version 1.
 //!
-//! An environment with its own service role never takes up a new version of its template, so versions would gain
-//! nothing.
+//! An environment with a custom service role never uses a new version of its template, so versions would be useless.
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
@@ -10,12 +9,12 @@ use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Tr
 #[derive(Debug)]
 pub struct LaunchTemplate;
 
-/// What a launch template holds.
+/// The content of a launch template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The root volume.
     pub root: RootVolume,
-    /// What an instance does at boot, as MIME multipart text.
+    /// The user data, as MIME multipart text.
     pub user_data: String,
     /// The tags of instances and volumes.
     pub instance_tags: Tags,
@@ -36,14 +35,14 @@ pub struct RootVolume {
     pub throughput: Option<i32>,
 }
 
-/// What EC2 says a launch template is.
+/// The observed state of a launch template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ID.
     pub template_id: String,
 }
 
-/// A mutating call of EC2 on one launch template.
+/// A mutating EC2 call on launch template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Creates it.
@@ -105,7 +104,7 @@ impl Resource for LaunchTemplate {
     type Observed = Observed;
     type Call = Call;
 
-    /// None: its content is fixed when it is made, and a change is another template.
+    /// None: its content is immutable, and a change creates another template.
     fn drift(_spec: &Spec, _observed: &Observed) -> Vec<Change> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! CloudWatch log groups: what the agent on a forge's instances writes to.
+//! CloudWatch log groups for the agent on a forge's instances.
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
@@ -7,28 +7,28 @@ use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Tr
 #[derive(Debug)]
 pub struct LogGroup;
 
-/// What a log group should be.
+/// The desired state of a log group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// After how many days events are removed.
+    /// Retention of events in days.
     pub retention_days: i32,
 }
 
-/// What CloudWatch Logs says a log group is.
+/// The observed state of a log group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its ARN, without the `:*` that stands for its streams.
     pub arn: String,
-    /// After how many days events are removed; `None` keeps them for ever.
+    /// Retention of events in days; `None` keeps them forever.
     pub retention_days: Option<i32>,
 }
 
-/// A mutating call of CloudWatch Logs on one log group.
+/// A mutating CloudWatch Logs call on log group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Creates it with these tags.
     Create(Tags),
-    /// Sets after how many days events are removed.
+    /// Sets the retention of events in days.
     Retain(i32),
     /// Sets tags.
     Tag {

@@ -1,7 +1,7 @@
 //! IAM roles.
 //!
-//! Calls on one role go one after the other, because IAM refuses parallel changes of a role; different roles go side
-//! by side.
+//! Calls on one role are sequential, because IAM refuses parallel changes of a role; different roles are changed
+//! concurrently.
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Role;
 
-/// What a role should be.
+/// The desired state of a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Who may assume it.
@@ -23,12 +23,12 @@ pub struct Spec {
     pub inline: BTreeMap<String, Value>,
     /// The ARN of the permissions boundary.
     pub boundary: Option<String>,
-    /// Whether policies beyond this spec are removed, and the boundary changed. Not of a role that only has to work
+    /// Whether to remove policies beyond this spec, and to change the boundary. Not for a role that is only needed
     /// until its environments are deleted.
     pub exact: bool,
 }
 
-/// What IAM says a role is.
+/// The observed state of a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
     /// Who may assume it.
@@ -41,7 +41,7 @@ pub struct Observed {
     pub boundary: Option<String>,
 }
 
-/// A mutating call of IAM on one role.
+/// A mutating IAM call on role.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Creates it.
@@ -191,7 +191,7 @@ fn missing_policies(spec: &Spec, managed: &BTreeSet<String>, inline: &BTreeMap<S
     attach.chain(differs.map(|(name, document)| Call::Put(name.clone(), document.clone()))).collect()
 }
 
-/// The policies of a role that its spec does not have.
+/// The policies of a role that are not in its spec.
 struct Excess {
     managed: Vec<String>,
     inline: Vec<String>,

@@ -1,8 +1,8 @@
-//! Checks of what a stack may put into the user data. Each refusal is a sentence for the person who wrote the stack.
+//! Checks of values for the user data. Each error is a sentence for the stack author.
 
 use super::SCRATCH;
 
-/// Folders that belong to the system or to us: nothing is mounted on, in or above them.
+/// Folders of the system and of the forge: nothing is mounted on, in or above them.
 const OCCUPIED: [&str; 17] = [
     "/bin",
     "/boot",
@@ -37,34 +37,32 @@ pub fn check_mount_path(path: &str) -> Result<(), String> {
     }
     let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}/"));
     match OCCUPIED.iter().find(|taken| within(path, taken) || within(taken, path)) {
-        Some(taken) => {
-            Err(format!("nothing can be mounted at {path}, because the instance itself uses {taken}"))
-        }
+        Some(taken) => Err(format!("{path} cannot be a mount path, because the instance uses {taken}")),
         None => Ok(()),
     }
 }
 
-/// The lines of `EcsConfig` that say something: without comments and empty ones.
+/// The lines of `EcsConfig` without comments and empty lines.
 pub fn ecs_config_lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(str::to_owned).collect()
 }
 
-/// Checks one line of `ecs.config`. What is refused is not repeated: it may hold a password.
+/// Checks one line of `ecs.config`. Errors do not repeat the value, which may be a password.
 pub fn check_ecs_line(line: &str) -> Result<(), String> {
     let Some((key, _)) = line.split_once('=') else {
-        return Err("a line is KEY=value".to_owned());
+        return Err("each line must be NAME=value".to_owned());
     };
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if key.is_empty() || key.starts_with(|c: char| c.is_ascii_digit()) || !key.chars().all(upper) {
-        return Err(format!("{key:?} is not a variable's name: capital letters, digits and '_'"));
+        return Err(format!("{key:?} is not a variable's name of capital letters, digits and '_'"));
     }
     if !line.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
         return Err(format!("the value of {key} has characters other than printable ASCII"));
     }
     match key {
         "ECS_CLUSTER" => Err("AWS Batch chooses the cluster of its instances".to_owned()),
-        "ECS_ENGINE_AUTH_DATA" => Err("user data can be read by many; keep images in ECR instead".to_owned()),
+        "ECS_ENGINE_AUTH_DATA" => Err("user data is widely readable; keep images in ECR instead".to_owned()),
         _ => Ok(()),
     }
 }
@@ -137,7 +135,7 @@ mod tests {
         assert!(lines.into_iter().all(|line| check_ecs_line(line).is_ok()));
         assert!(ecs_config_lines("").is_empty());
         let refused = [
-            ("ECS_X", "KEY=value"),
+            ("ECS_X", "NAME=value"),
             ("=1", "not a variable's name"),
             ("ecs_x=1", "not a variable's name"),
             ("1X=1", "not a variable's name"),
@@ -146,7 +144,7 @@ mod tests {
             ("ECS_X=\u{7}", "printable ASCII"),
             ("ECS_X=ü", "printable ASCII"),
             ("ECS_CLUSTER=other", "AWS Batch chooses"),
-            ("ECS_ENGINE_AUTH_DATA={}", "read by many"),
+            ("ECS_ENGINE_AUTH_DATA={}", "widely readable"),
         ];
         for (bad, why) in refused {
             let message = check_ecs_line(bad).unwrap_err();

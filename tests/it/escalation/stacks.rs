@@ -58,15 +58,19 @@ fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
         ("a `ForgeId` that looks like another", json!({ "ForgeId": "\u{421}afe1" }), "ForgeId"),
         ("a `ForgeId` with a space of no width", json!({ "ForgeId": "Cafe1\u{200b}" }), "ForgeId"),
         ("a `ForgeId` that is too long", json!({ "ForgeId": "x".repeat(23) }), "ForgeId"),
-        ("a variable of IAM's as `ForgeId`", json!({ "ForgeId": "${aws:userid}" }), "ForgeId"),
-        ("the tag that says whose a part is", json!({ "Tags": { "towerforge:stack-id": "theirs" } }), "Tags"),
+        ("an IAM variable as `ForgeId`", json!({ "ForgeId": "${aws:userid}" }), "ForgeId"),
+        (
+            "the tag that identifies the owning stack",
+            json!({ "Tags": { "towerforge:stack-id": "theirs" } }),
+            "Tags",
+        ),
         ("the same in capitals", json!({ "Tags": { "TowerForge:Stack-Id": "theirs" } }), "Tags"),
-        ("a tag of AWS's own", json!({ "Tags": { "aws:cloudformation:stack-name": "theirs" } }), "Tags"),
+        ("a tag reserved by AWS", json!({ "Tags": { "aws:cloudformation:stack-name": "theirs" } }), "Tags"),
         ("all buckets as `AllowBuckets`", json!({ "AllowBuckets": ["*"] }), "AllowBuckets"),
         ("all buckets as `s3://*`", json!({ "AllowBuckets": ["s3://*"] }), "AllowBuckets"),
         ("a bucket with an object pattern", json!({ "AllowBuckets": ["lab-data/*,*"] }), "AllowBuckets"),
         ("all buckets as `WorkDir`", json!({ "WorkDir": "s3://*/work" }), "WorkDir"),
-        ("a variable of IAM's as bucket", json!({ "WorkDir": "s3://${aws:username}/work" }), "WorkDir"),
+        ("an IAM variable as bucket", json!({ "WorkDir": "s3://${aws:username}/work" }), "WorkDir"),
         ("another region", json!({ "Region": "us-east-1" }), "Region"),
         (
             "another account's scheduling policy",
@@ -74,7 +78,7 @@ fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
             "SchedulingPolicyArn",
         ),
         (
-            "a property that there is not",
+            "a property that does not exist",
             json!({ "ServiceRolePolicies": ["arn:aws:iam::aws:policy/AdministratorAccess"] }),
             "ServiceRolePolicies",
         ),
@@ -98,11 +102,11 @@ fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("a command as variable in `EcsConfig`", json!({ "EcsConfig": "X;id=1" }), "EcsConfig"),
         ("a command as `ImageId`", json!({ "ImageId": "ami-$(id)" }), "ImageId"),
-        ("a parameter of SSM's as `ImageId`", json!({ "ImageId": "resolve:ssm:/their/secret" }), "ImageId"),
+        ("an SSM parameter as `ImageId`", json!({ "ImageId": "resolve:ssm:/their/secret" }), "ImageId"),
         ("a command as instance type", json!({ "InstanceTypes": ["m5.large;id"] }), "InstanceTypes"),
         ("a command as `LogGroup`", json!({ "LogGroup": "/aws/batch/job';id" }), "LogGroup"),
         ("a command as subnet", json!({ "Subnets": ["subnet-$(id)"] }), "Subnets"),
-        ("a command as variable's name", json!({ "Environment": { "A=1;id": "x" } }), "Environment"),
+        ("a command as the name of a variable", json!({ "Environment": { "A=1;id": "x" } }), "Environment"),
         (
             "a second line in a variable",
             json!({ "Environment": { "A": "x\nexport PATH=/evil" } }),
@@ -124,10 +128,10 @@ pub(super) async fn properties(world: &World) -> Vec<Row> {
     }
     for (what, url) in [
         ("an attacker's server as `ResponseURL`", "https://attacker.example/answer"),
-        ("one that ends like AWS's", "https://s3.amazonaws.com.attacker.example/answer"),
-        ("one with AWS's name as user", "https://s3.amazonaws.com@attacker.example/answer"),
-        ("a plain one", "http://203.0.113.1/answer"),
-        ("the metadata of the machine", "http://169.254.169.254/latest/meta-data/"),
+        ("a host that ends like one of AWS's", "https://s3.amazonaws.com.attacker.example/answer"),
+        ("AWS's host name as user name", "https://s3.amazonaws.com@attacker.example/answer"),
+        ("a plain HTTP URL", "http://203.0.113.1/answer"),
+        ("the instance metadata service", "http://169.254.169.254/latest/meta-data/"),
     ] {
         let seq = world.now().await;
         let mut event = world.stack(with(&json!({}))).create_event();

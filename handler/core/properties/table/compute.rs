@@ -2,7 +2,7 @@
 
 use super::{Effect, Kind, Property};
 
-/// How much there is, of what sort.
+/// Size and type of the compute environments.
 pub(super) const ENVIRONMENTS: &[Property] = &[
     Property {
         name: "Type",
@@ -19,7 +19,7 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         kind: Kind::Integer(0, i32::MAX),
         default: "0",
         allowed: "an integer from 0 to MaxCpus",
-        meaning: "vCPUs that are kept running, used or not.",
+        meaning: "vCPUs that are kept running, even when idle.",
         aws: "`minvCpus` of the work environment.",
         effects: &[Effect::InPlace],
         update: "",
@@ -29,18 +29,18 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         kind: Kind::Integer(1, i32::MAX),
         default: "required",
         allowed: "an integer from 1",
-        meaning: "vCPUs that tasks may use at most.",
+        meaning: "Maximum vCPUs for tasks.",
         aws: "`maxvCpus` of the work environment.",
         effects: &[Effect::InPlace],
-        update: "Fewer than are in use: Batch starts nothing new until enough jobs have ended.",
+        update: "If the new limit is below current use, Batch starts no jobs until enough have finished.",
     },
     Property {
         name: "HeadMaxCpus",
         kind: Kind::Integer(1, i32::MAX),
         default: "32",
         allowed: "an integer from 1",
-        meaning: "vCPUs that head jobs may use at most.",
-        aws: "`maxvCpus` of the head environment, where there is one.",
+        meaning: "Maximum vCPUs for head jobs.",
+        aws: "`maxvCpus` of the head environment, if there is one.",
         effects: &[Effect::InPlace],
         update: "",
     },
@@ -50,7 +50,7 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         default: "optimal; with `NvmeStorageEnabled` c5ad c5d c6id i3 i4i m5ad m5d m6id r5ad r5d r6id; with \
                   `Arm64Enabled` c6g m6g r6g, with both c6gd m6gd r6gd",
         allowed: "instance types or families of one architecture, or optimal",
-        meaning: "What tasks run on. The order means nothing.",
+        meaning: "Instance types for tasks. The order has no meaning.",
         aws: "`instanceTypes` of the work environment.",
         effects: &[Effect::NewGeneration],
         update: "",
@@ -66,7 +66,7 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         default: "SPOT_PRICE_CAPACITY_OPTIMIZED with `Type` SPOT, BEST_FIT_PROGRESSIVE with EC2",
         allowed: "BEST_FIT, BEST_FIT_PROGRESSIVE, SPOT_CAPACITY_OPTIMIZED or SPOT_PRICE_CAPACITY_OPTIMIZED",
         meaning: "How Batch chooses among the instance types.",
-        aws: "`allocationStrategy` of the work environment; BEST_FIT with SPOT makes a spot fleet role.",
+        aws: "`allocationStrategy` of the work environment; BEST_FIT with SPOT adds a spot fleet role.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
@@ -75,7 +75,7 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         kind: Kind::Integer(1, 100),
         default: "100",
         allowed: "an integer from 1 to 100",
-        meaning: "Highest spot price in percent of the on-demand price; with `Type` SPOT only.",
+        meaning: "Maximum spot price in percent of the on-demand price; with `Type` SPOT only.",
         aws: "`bidPercentage` of the work environment.",
         effects: &[Effect::NewGeneration],
         update: "",
@@ -85,10 +85,10 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         kind: Kind::Boolean,
         default: "false",
         allowed: "true or false",
-        meaning: "Tasks run on demand where there is no spot capacity; with `Type` SPOT only.",
+        meaning: "Tasks run on demand when there is no spot capacity; with `Type` SPOT only.",
         aws: "A second, on-demand environment behind the spot one in the work queue.",
         effects: &[Effect::InPlace],
-        update: "The second environment comes or retires; the first one stays.",
+        update: "The on-demand environment is added or retired; the spot environment stays.",
     },
     Property {
         name: "FargateHeadEnabled",
@@ -132,22 +132,22 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         ]),
         default: "f2.6xlarge",
         allowed: "f1.2xlarge, f1.4xlarge, f1.16xlarge, f2.6xlarge, f2.12xlarge or f2.48xlarge",
-        meaning: "What DRAGEN runs on; needs `DragenEnabled`.",
+        meaning: "Instance type for DRAGEN; needs `DragenEnabled`.",
         aws: "`instanceTypes` of the DRAGEN environment.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
 ];
 
-/// What an instance is.
+/// Images and settings of the instances.
 pub(super) const INSTANCES: &[Property] = &[
     Property {
         name: "ImageId",
         kind: Kind::Text,
         default: "the newest image of ECS on Amazon Linux 2023",
         allowed: "an image's ID, such as ami-0123456789abcdef0",
-        meaning: "Another image. It must have the ECS agent, and goes before the GPU image.",
-        aws: "`imageIdOverride` of the environments, the Fargate one excepted.",
+        meaning: "A custom image. It must have the ECS agent, and takes precedence over the GPU image.",
+        aws: "`imageIdOverride` of all environments except Fargate.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
@@ -156,7 +156,7 @@ pub(super) const INSTANCES: &[Property] = &[
         kind: Kind::Boolean,
         default: "false",
         allowed: "true or false",
-        meaning: "Instances with NVIDIA's drivers. It chooses the image only: name families with GPUs in `InstanceTypes`.",
+        meaning: "Instances with NVIDIA drivers. It selects only the image; list GPU instance families in `InstanceTypes`.",
         aws: "The image type ECS_AL2023_NVIDIA.",
         effects: &[Effect::NewGeneration],
         update: "",
@@ -176,7 +176,7 @@ pub(super) const INSTANCES: &[Property] = &[
         kind: Kind::Text,
         default: "none",
         allowed: "the name of a key pair of this region",
-        meaning: "Lets its owner log in to instances.",
+        meaning: "Key pair for logging in to instances.",
         aws: "`ec2KeyPair` of the environments.",
         effects: &[Effect::NewGeneration],
         update: "",
@@ -186,45 +186,46 @@ pub(super) const INSTANCES: &[Property] = &[
         kind: Kind::Lines,
         default: "none",
         allowed: "lines of NAME=value, up to 4096 bytes",
-        meaning: "More settings of the ECS agent, after the forge's own.",
+        meaning: "Additional settings of the ECS agent, after the forge's own.",
         aws: "Lines of `/etc/ecs/ecs.config`.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
 ];
 
-/// How the queues treat jobs.
+/// Scheduling.
 pub(super) const QUEUES: &[Property] = &[
     Property {
         name: "JobStateTimeLimit",
         kind: Kind::Integer(600, 86400),
         default: "none",
         allowed: "an integer from 600 to 86400",
-        meaning: "Seconds after which a job that nothing can run is cancelled.",
+        meaning: "Seconds after which a job that cannot run is cancelled.",
         aws: "`jobStateTimeLimitActions` of the queues.",
         effects: &[Effect::InPlace],
-        update: "Jobs that have waited longer are cancelled.",
+        update: "Jobs that have already waited longer are cancelled.",
     },
     Property {
         name: "SchedulingPolicyArn",
         kind: Kind::Text,
         default: "none: first in, first out",
         allowed: "the ARN of a Batch scheduling policy of this account and region",
-        meaning: "Fair share on the work queue.",
+        meaning: "Fair-share scheduling on the work queue.",
         aws: "`schedulingPolicyArn` of the work queue.",
         effects: &[Effect::InPlace, Effect::Replacement],
-        update: "One policy for another is in place; the first one, or none any more, is another forge.",
+        update: "Replacing one policy with another happens in place; adding the first or removing the last replaces the \
+                 forge.",
     },
 ];
 
-/// Where instances are.
+/// Placement of the instances.
 pub(super) const NETWORK: &[Property] = &[
     Property {
         name: "VpcId",
         kind: Kind::Text,
         default: "the default VPC",
         allowed: "a VPC's ID, such as vpc-0123456789abcdef0",
-        meaning: "Where subnets and security groups are looked up.",
+        meaning: "The VPC in which subnets and security groups are looked up.",
         aws: "Nothing by itself.",
         effects: &[Effect::NewGeneration],
         update: "",
@@ -232,22 +233,23 @@ pub(super) const NETWORK: &[Property] = &[
     Property {
         name: "Subnets",
         kind: Kind::List,
-        default: "all of the VPC",
+        default: "all subnets of the VPC",
         allowed: "subnets' IDs, such as subnet-0123456789abcdef0",
-        meaning: "Where instances start. They need a way to AWS's services.",
-        aws: "`subnets` of the environments; EFS gets a mount target in each of their zones, FSx the first one.",
+        meaning: "Subnets for instances. They need a route to the AWS service endpoints.",
+        aws: "`subnets` of the environments; EFS gets a mount target in each of their zones, FSx uses the first subnet.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
     Property {
         name: "SecurityGroups",
         kind: Kind::List,
-        default: "the VPC's default one",
+        default: "the VPC's default security group",
         allowed: "security groups' IDs, such as sg-0123456789abcdef0",
-        meaning: "What instances may reach. File systems need rules for themselves: 2049, or 988 and 1018 to 1023.",
+        meaning: "Security groups of instances. With a file system, they must allow inbound TCP from themselves: 2049 for \
+                  EFS, 988 and 1018 to 1023 for Lustre.",
         aws: "`securityGroupIds` of the environments, and of created file systems.",
         effects: &[Effect::NewGeneration],
-        update: "A created file system keeps the groups that it was made with: keep these in the list, or let the new \
-                 ones in.",
+        update: "A file system keeps the groups it was created with. Keep them in the list, or let them allow inbound \
+                 traffic from the new ones.",
     },
 ];

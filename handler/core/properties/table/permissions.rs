@@ -1,9 +1,9 @@
-//! Who may do what.
+//! Roles and their permissions.
 
 use super::{Effect, Kind, Property};
 
-/// When rights that are taken away are gone.
-const AT_ONCE: &str = "Rights that are taken away are gone at once, for running jobs too.";
+/// When revoked permissions are lost.
+const AT_ONCE: &str = "Revoked permissions are lost immediately, even by running jobs.";
 
 /// The properties.
 pub(super) const PROPERTIES: &[Property] = &[
@@ -12,27 +12,27 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::List,
         default: "none",
         allowed: "s3://bucket, s3://bucket/path, or buckets' names",
-        meaning: "More buckets that tasks may read and write. A path is accepted, and the right is for its bucket.",
-        aws: "The instance role's policy for S3.",
+        meaning: "Additional buckets that tasks may read and write. A path is accepted, but grants access to its whole bucket.",
+        aws: "The instance role's S3 policy.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,
     },
     Property {
         name: "ExecutionRole",
         kind: Kind::Text,
-        default: "a role that the forge makes",
+        default: "a role that the forge creates",
         allowed: "the ARN of a role that the deployment allows",
-        meaning: "What ECS uses to start jobs: for logs, images and secrets.",
-        aws: "The forge makes no execution role; the instance and Fargate roles may pass this one.",
+        meaning: "Role that ECS uses to start jobs: for logs, images and secrets.",
+        aws: "The forge creates no execution role; the instance and Fargate roles may pass this one.",
         effects: &[Effect::InPlace],
-        update: "A role that the forge has made stays until the forge goes.",
+        update: "A role that the forge has created is deleted only with the forge.",
     },
     Property {
         name: "HeadJobRole",
         kind: Kind::Text,
-        default: "the instance's role; with `FargateHeadEnabled` a role that the forge makes",
+        default: "the instance's role; with `FargateHeadEnabled` a role that the forge creates",
         allowed: "the ARN of a role that the deployment allows",
-        meaning: "What head jobs may do.",
+        meaning: "Role of head jobs.",
         aws: "The instance and Fargate roles may pass it.",
         effects: &[Effect::InPlace],
         update: "",
@@ -42,7 +42,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::Text,
         default: "the instance's role",
         allowed: "the ARN of a role that the deployment allows",
-        meaning: "What tasks may do.",
+        meaning: "Role of tasks.",
         aws: "The instance and Fargate roles may pass it.",
         effects: &[Effect::InPlace],
         update: "",
@@ -52,7 +52,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::Text,
         default: "the function's",
         allowed: "the ARN of a policy that the deployment allows",
-        meaning: "The most that any of the forge's roles may do.",
+        meaning: "Upper limit of the permissions of all the forge's roles.",
         aws: "The permissions boundary of every role.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,
@@ -62,7 +62,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::List,
         default: "none",
         allowed: "up to 6 ARNs of managed policies that the deployment allows",
-        meaning: "More rights of instances, and of tasks that have no role of their own.",
+        meaning: "Additional permissions of instances, and of tasks without a job role.",
         aws: "Managed policies of the instance role.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,
@@ -72,7 +72,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::Statements,
         default: "none",
         allowed: "IAM statements with Effect, Action or NotAction, Resource or NotResource, and perhaps Sid and Condition",
-        meaning: "More rights of instances, within the permissions boundary.",
+        meaning: "Additional permissions of instances, within the permissions boundary.",
         aws: "An inline policy of the instance role.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,
@@ -83,7 +83,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         default: "false",
         allowed: "true or false",
         meaning: "Pipelines may use the secrets that Seqera Platform keeps for them.",
-        aws: "Statements for Secrets Manager on the execution and the instance role.",
+        aws: "Secrets Manager statements on the execution and instance roles.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,
     },

@@ -1,15 +1,15 @@
-//! Options of Tower Forge that are no properties, and what to use instead.
+//! Options of Tower Forge that are not properties, and their alternatives.
 
 use serde_json::Value;
 
 use super::read;
 
-/// An option of Tower Forge that is no property.
+/// An option of Tower Forge that is not a property.
 #[derive(Debug)]
 pub struct Retired {
-    /// What its property would be called.
+    /// The name that its property would have.
     pub name: &'static str,
-    /// Whether `false` is accepted, as what Tower Forge's own exports say.
+    /// Whether `false` is accepted, because Tower Forge's exports contain it.
     pub may_be_false: bool,
     /// Why, and what to use instead.
     pub instead: &'static str,
@@ -25,7 +25,7 @@ impl Retired {
         }
     }
 
-    /// What may be said.
+    /// The allowed values.
     pub fn allowed(&self) -> &'static str {
         if self.may_be_false { "false, or nothing" } else { "nothing" }
     }
@@ -40,7 +40,7 @@ pub const RETIRED: &[Retired] = &[
     Retired {
         name: "EbsAutoScale",
         may_be_false: true,
-        instead: "disks that grow are retired, their software is archived; use Fusion2Enabled, or a larger EbsBootSize",
+        instead: "EBS autoscaling is retired and its software archived; use Fusion2Enabled, or a larger EbsBootSize",
     },
     retired("EbsBlockSize", "it belongs to EbsAutoScale, which is retired; use EbsBootSize"),
     Retired {
@@ -49,28 +49,25 @@ pub const RETIRED: &[Retired] = &[
         instead: "Fusion v1 is retired; use Fusion2Enabled with WaveEnabled",
     },
     retired("NvnmeStorageEnabled", "the name is misspelt in Tower Forge; use NvmeStorageEnabled"),
-    retired(
-        "StorageType",
-        "it is retired; EfsCreate, EfsId, FsxSize or FsxName say which file system there is",
-    ),
+    retired("StorageType", "it is retired; use EfsCreate, EfsId, FsxSize or FsxName"),
     retired("LustreId", "it is retired; use FsxName, the file system's DNS name"),
-    retired("HeadQueue", "the forge makes its queues; read the attribute HeadQueue"),
-    retired("ComputeQueue", "the forge makes its queues; read the attribute ComputeQueue"),
+    retired("HeadQueue", "the forge creates its queues; read the attribute HeadQueue"),
+    retired("ComputeQueue", "the forge creates its queues; read the attribute ComputeQueue"),
     retired(
         "DragenQueue",
-        "the forge makes its queues; set DragenEnabled and read the attribute DragenQueue",
+        "the forge creates its queues; set DragenEnabled and read the attribute DragenQueue",
     ),
     retired(
         "ForgedResources",
-        "Tower Forge's record of what it made; read the attributes, or the tag towerforge:forge-id",
+        "Tower Forge's record of what it created; read the attributes, or the tag towerforge:forge-id",
     ),
-    retired("DeletedResources", "Tower Forge's record of what it deleted; the function's log says it"),
+    retired("DeletedResources", "Tower Forge's record of what it deleted; see the function's log"),
     retired(
         "SecretsKmsKeyId",
-        "Seqera Platform makes the secrets, and has the key; PipelineSecrets lets pipelines read them",
+        "Seqera Platform creates the secrets and owns the key; PipelineSecrets lets pipelines read them",
     ),
     retired("FusionMetricsCollectionEnabled", "Seqera Platform collects the metrics; set it there"),
     retired("LabelIds", "they are labels of Seqera Platform; use Tags"),
-    retired("Platform", "every forge is one for AWS Batch"),
-    retired("CredentialsId", "the function works with its own role"),
+    retired("Platform", "every forge is for AWS Batch"),
+    retired("CredentialsId", "the function uses its own role"),
 ];

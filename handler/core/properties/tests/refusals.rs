@@ -13,14 +13,14 @@ fn all_faults_are_told_at_once() {
         "DisposeOnDeletion": "yes", "Region": "us-east-1", "BidPercentage": "0",
     }));
     expect![[r#"
-        MaxCpu: given 500, allowed: no property of this name; did you mean MaxCpus?
-        EbsAutoScale: given "true", allowed: false, or nothing; disks that grow are retired, their software is archived; use Fusion2Enabled, or a larger EbsBootSize
+        MaxCpu: unknown property; did you mean MaxCpus?
+        EbsAutoScale: given "true", allowed: false, or nothing; EBS autoscaling is retired and its software archived; use Fusion2Enabled, or a larger EbsBootSize
         WorkDir: missing, allowed: s3://bucket/path, or an absolute path on the EFS or FSx mount, of letters, digits and -_.+=@
         MaxCpus: missing, allowed: an integer from 1
-        Region: given "us-east-1", allowed: the region of the function; this function makes forges in eu-west-1 only; deploy it to the other region too
+        Region: given "us-east-1", allowed: the region of the function; this function creates forges in eu-west-1 only; deploy it to the other region too
         Type: given "spot", allowed: SPOT or EC2; did you mean SPOT?
         MinCpus: given "many", allowed: an integer from 0 to MaxCpus
-        BidPercentage: given "0", allowed: an integer from 1 to 100; no spot instance costs nothing
+        BidPercentage: given "0", allowed: an integer from 1 to 100
         Subnets: given "subnet-1", allowed: subnets' IDs, such as subnet-0123456789abcdef0
         Subnets: given "sub", allowed: subnets' IDs, such as subnet-0123456789abcdef0
         DisposeOnDeletion: given "yes", allowed: true or false
@@ -69,21 +69,21 @@ fn roles_are_those_that_the_deployment_allows() {
     refused(
         json!({ "HeadJobRole": "arn:aws:iam::123456789012:role/admin", "ComputeJobRole": "arn:aws:iam::999999999999:role/pipelines/x" }),
         expect![[r#"
-            HeadJobRole: given "arn:aws:iam::123456789012:role/admin", allowed: arn:aws:iam::123456789012:role/pipelines/*; whoever deployed the function can allow it with the template parameter AllowedRoles
+            HeadJobRole: given "arn:aws:iam::123456789012:role/admin", allowed: arn:aws:iam::123456789012:role/pipelines/*; the deployer of the function can allow it with the template parameter AllowedRoles
             ComputeJobRole: given "arn:aws:iam::999999999999:role/pipelines/x", allowed: the ARN of a role that the deployment allows
         "#]],
     );
     refused(
         json!({ "PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess" }),
         expect![[r#"
-        PermissionsBoundary: given "arn:aws:iam::aws:policy/AdministratorAccess", allowed: arn:aws:iam::123456789012:policy/boundary; whoever deployed the function can allow it with the template parameter AllowedBoundaries
+        PermissionsBoundary: given "arn:aws:iam::aws:policy/AdministratorAccess", allowed: arn:aws:iam::123456789012:policy/boundary; the deployer of the function can allow it with the template parameter AllowedBoundaries
     "#]],
     );
     refused(
         json!({ "InstanceRolePolicies": ["arn:aws:iam::aws:policy/AdministratorAccess", "AdministratorAccess"] }),
         expect![[r#"
             InstanceRolePolicies: given "AdministratorAccess", allowed: up to 6 ARNs of managed policies that the deployment allows
-            InstanceRolePolicies: given "arn:aws:iam::aws:policy/AdministratorAccess", allowed: arn:aws:iam::aws:policy/AmazonEC2ContainerRegistry*; whoever deployed the function can allow it with the template parameter AllowedPolicies
+            InstanceRolePolicies: given "arn:aws:iam::aws:policy/AdministratorAccess", allowed: arn:aws:iam::aws:policy/AmazonEC2ContainerRegistry*; the deployer of the function can allow it with the template parameter AllowedPolicies
         "#]],
     );
     refused(
@@ -116,14 +116,14 @@ fn the_agents_settings_are_lines() {
     refused(
         json!({ "EcsConfig": "ECS_A=1\nreboot" }),
         expect![[r#"
-            EcsConfig: given "reboot", allowed: lines of NAME=value, up to 4096 bytes; a line is KEY=value
+            EcsConfig: given "reboot", allowed: lines of NAME=value, up to 4096 bytes; each line must be NAME=value
         "#]],
     );
     refused(
         json!({ "EcsConfig": "ECS_CLUSTER=other\nECS_ENGINE_AUTH_DATA={\"p\":\"secret\"}" }),
         expect![[r#"
             EcsConfig: given "ECS_CLUSTER", allowed: lines of NAME=value, up to 4096 bytes; AWS Batch chooses the cluster of its instances
-            EcsConfig: given "ECS_ENGINE_AUTH_DATA", allowed: lines of NAME=value, up to 4096 bytes; user data can be read by many; keep images in ECR instead
+            EcsConfig: given "ECS_ENGINE_AUTH_DATA", allowed: lines of NAME=value, up to 4096 bytes; user data is widely readable; keep images in ECR instead
         "#]],
     );
 }
@@ -133,12 +133,12 @@ fn tags_are_the_users_own() {
     refused(
         json!({ "Tags": { "aws:x": "1", "TowerForge:forge-id": "2", "": "3", "a*": "4", "b": "*", "Owner": "5", "owner": "6" } }),
         expect![[r#"
-            Tags.aws:x: given "aws:x", allowed: keys that do not begin with aws:; AWS keeps them for itself
-            Tags.TowerForge:forge-id: given "TowerForge:forge-id", allowed: keys that do not begin with towerforge:; they say which forge owns a part
+            Tags.aws:x: given "aws:x", allowed: keys that do not begin with aws:; AWS reserves them
+            Tags.TowerForge:forge-id: given "TowerForge:forge-id", allowed: keys that do not begin with towerforge:; they record which forge owns a resource
             Tags.: given "", allowed: keys of 1 to 128 letters, digits, spaces and _.:/=+-@
             Tags.a*: given "a*", allowed: keys of 1 to 128 letters, digits, spaces and _.:/=+-@
             Tags.b: given "*", allowed: values of up to 256 letters, digits, spaces and _.:/=+-@
-            Tags.owner: given "6", allowed: each key once; IAM takes Owner and owner for one key
+            Tags.owner: given "6", allowed: each key once; IAM treats Owner and owner as one key
         "#]],
     );
     refused(
@@ -161,7 +161,7 @@ fn variables_have_names_and_a_target() {
         json!({ "Environment": [{ "Name": "A", "Value": "1", "Head": false }, { "Name": "1B", "Value": "" }, { "Name": "C", "Value": "a\nb" }] }),
         expect![[r#"
             Environment: given "1B", allowed: names of letters, digits and _ that do not begin with a digit
-            Environment.A: given false, allowed: Head or Compute true; nothing would have the variable
+            Environment.A: given false, allowed: Head or Compute true; otherwise nothing gets the variable
             Environment.C: given "a\nb", allowed: values of one line and up to 1024 bytes
         "#]],
     );
@@ -189,7 +189,7 @@ fn ids_look_like_ids() {
     refused(
         json!({ "ForgeId": "TowerForge-abc" }),
         expect![[r#"
-        ForgeId: given "TowerForge-abc", allowed: 1 to 22 letters and digits; TowerForge- is put before it
+        ForgeId: given "TowerForge-abc", allowed: 1 to 22 letters and digits; TowerForge- is prepended automatically
     "#]],
     );
     refused(
@@ -227,9 +227,9 @@ fn retired_options_name_their_successor() {
         expect![[r#"
             EbsBlockSize: given 50, allowed: nothing; it belongs to EbsAutoScale, which is retired; use EbsBootSize
             FusionEnabled: given "true", allowed: false, or nothing; Fusion v1 is retired; use Fusion2Enabled with WaveEnabled
-            StorageType: given "efs", allowed: nothing; it is retired; EfsCreate, EfsId, FsxSize or FsxName say which file system there is
+            StorageType: given "efs", allowed: nothing; it is retired; use EfsCreate, EfsId, FsxSize or FsxName
             LustreId: given "fs-1", allowed: nothing; it is retired; use FsxName, the file system's DNS name
-            HeadQueue: given "q", allowed: nothing; the forge makes its queues; read the attribute HeadQueue
+            HeadQueue: given "q", allowed: nothing; the forge creates its queues; read the attribute HeadQueue
             LabelIds: given [1], allowed: nothing; they are labels of Seqera Platform; use Tags
         "#]],
     );
@@ -240,10 +240,10 @@ fn unknown_names_get_a_suggestion() {
     refused(
         json!({ "InstanceType": "m5", "SecurityGroupIds": "sg-01234567", "workdir": "s3://a", "Colour": "red" }),
         expect![[r#"
-            InstanceType: given "m5", allowed: no property of this name; did you mean InstanceTypes?
-            SecurityGroupIds: given "sg-01234567", allowed: no property of this name; did you mean SecurityGroups?
-            workdir: given "s3://a", allowed: no property of this name; did you mean WorkDir?
-            Colour: given "red", allowed: no property of this name
+            InstanceType: unknown property; did you mean InstanceTypes?
+            SecurityGroupIds: unknown property; did you mean SecurityGroups?
+            workdir: unknown property; did you mean WorkDir?
+            Colour: unknown property
         "#]],
     );
 }
@@ -257,9 +257,9 @@ fn what_the_deployment_lacks_is_refused() {
         "ExecutionRole": "arn:aws:iam::123456789012:role/pipelines/exec",
     }));
     expect![[r#"
-        ExecutionRole: given "arn:aws:iam::123456789012:role/pipelines/exec", allowed: none in this deployment; whoever deployed the function can allow it with the template parameter AllowedRoles
-        EfsCreate: given true, allowed: only in a deployment with the feature efs; the function was deployed without the permissions for it
-        FsxName: given "fs-01234567.fsx.eu-west-1.amazonaws.com", allowed: only in a deployment with the feature fsx; the function was deployed without the permissions for it
+        ExecutionRole: given "arn:aws:iam::123456789012:role/pipelines/exec", allowed: none in this deployment; the deployer of the function can allow it with the template parameter AllowedRoles
+        EfsCreate: given true, allowed: only if the function is deployed with EnableEfs: true; otherwise it has no permissions for it
+        FsxName: given "fs-01234567.fsx.eu-west-1.amazonaws.com", allowed: only if the function is deployed with EnableFsx: true; otherwise it has no permissions for it
     "#]].assert_eq(&lines(&parse(&raw, &limits).unwrap_err()));
 }
 
@@ -270,7 +270,7 @@ fn there_is_room_for_42_tags() {
     refused(
         json!({ "Tags": tags(43) }),
         expect![[r#"
-        Tags: given 43, allowed: up to 42 tags; AWS takes 50 tags, and 8 are kept for the forge's own
+        Tags: given 43, allowed: up to 42 tags; AWS allows 50 tags, and the forge uses 8
     "#]],
     );
 }

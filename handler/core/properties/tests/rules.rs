@@ -32,7 +32,7 @@ fn nvme_needs_fusion_and_families_with_disks() {
     refused(
         json!({ "NvmeStorageEnabled": true, "Fusion2Enabled": true, "WaveEnabled": true, "InstanceTypes": "optimal,c6id,m5.large" }),
         expect![[r#"
-            InstanceTypes: given "optimal,c6id,m5.large", allowed: families with NVMe disks, such as c6id, m6id and r6id; m5.large, optimal cannot be relied on for NVMe disks
+            InstanceTypes: given "optimal,c6id,m5.large", allowed: families with NVMe disks, such as c6id, m6id and r6id; m5.large, optimal may have no NVMe disks
         "#]],
     );
 }
@@ -88,8 +88,8 @@ fn graviton_has_its_conditions() {
         json!({ "Arm64Enabled": true, "GpuEnabled": true, "InstanceTypes": "m6g,m6i,optimal" }),
         expect![[r#"
             Arm64Enabled: given true, allowed: only with FargateHeadEnabled: true; the head job would need an image of the other architecture
-            Arm64Enabled: given true, allowed: only with WaveEnabled: true; Wave finds the images for Graviton
-            Arm64Enabled: given true, allowed: only with Fusion2Enabled: true; the AWS CLI that tasks share is one for x86
+            Arm64Enabled: given true, allowed: only with WaveEnabled: true; Wave provides the images for Graviton
+            Arm64Enabled: given true, allowed: only with Fusion2Enabled: true; the AWS CLI that tasks share is built for x86
             Arm64Enabled: given true, allowed: only without GpuEnabled; ECS has no GPU image for Graviton
             InstanceTypes: given "m6g,m6i,optimal", allowed: Graviton families, such as c6g, m6g and r6g; m6i, optimal: x86, and Arm64Enabled is true
         "#]],
@@ -107,8 +107,8 @@ fn dragen_options_need_dragen() {
     refused(
         json!({ "DragenAmiId": "ami-01234567", "DragenInstanceType": "f1.4xlarge" }),
         expect![[r#"
-        DragenAmiId: given "ami-01234567", allowed: only with DragenEnabled: true; there is no DRAGEN environment otherwise
-        DragenInstanceType: given "f1.4xlarge", allowed: only with DragenEnabled: true; there is no DRAGEN environment otherwise
+        DragenAmiId: given "ami-01234567", allowed: only with DragenEnabled: true; otherwise there is no DRAGEN environment
+        DragenInstanceType: given "f1.4xlarge", allowed: only with DragenEnabled: true; otherwise there is no DRAGEN environment
     "#]],
     );
     refused(
@@ -166,19 +166,19 @@ fn root_volumes_are_those_of_gp3() {
     refused(
         json!({ "EbsEncrypted": "false", "EbsKmsKeyId": "alias/own" }),
         expect![[r#"
-        EbsKmsKeyId: given "alias/own", allowed: only with EbsEncrypted: true; a volume that is not encrypted has no key
+        EbsKmsKeyId: given "alias/own", allowed: only with EbsEncrypted: true; an unencrypted volume has no key
     "#]],
     );
     refused(
         json!({ "EbsThroughput": 1000 }),
         expect![[r#"
-        EbsThroughput: given 1000, allowed: up to 750 with 3000 IOPS; gp3 needs 4 IOPS for each MiB/s
+        EbsThroughput: given 1000, allowed: up to 750 with 3000 IOPS; gp3 needs 4 IOPS per MiB/s
     "#]],
     );
     refused(
         json!({ "EbsIops": 5000, "EbsBootSize": 8 }),
         expect![[r#"
-        EbsIops: given 5000, allowed: up to 4000 with 8 GiB; gp3 gives 500 IOPS for each GiB
+        EbsIops: given 5000, allowed: up to 4000 with 8 GiB; gp3 allows 500 IOPS per GiB
     "#]],
     );
     refused(
@@ -195,20 +195,20 @@ fn one_file_system_of_each_sort() {
     refused(
         json!({ "EfsCreate": true, "EfsId": "fs-01234567" }),
         expect![[r#"
-        EfsId: given "fs-01234567", allowed: only without EfsCreate; a forge has one EFS file system, made or brought
+        EfsId: given "fs-01234567", allowed: only without EfsCreate; a forge has one EFS file system, created or existing
     "#]],
     );
     refused(
         json!({ "FsxSize": 1200, "FsxName": "fs-01234567.fsx.eu-west-1.amazonaws.com" }),
         expect![[r#"
-        FsxName: given "fs-01234567.fsx.eu-west-1.amazonaws.com", allowed: only without FsxSize; a forge has one Lustre file system, made or brought
+        FsxName: given "fs-01234567.fsx.eu-west-1.amazonaws.com", allowed: only without FsxSize; a forge has one Lustre file system, created or existing
     "#]],
     );
     refused(
         json!({ "EfsMount": "/data", "FsxMount": "/data" }),
         expect![[r#"
-        EfsMount: given "/data", allowed: only with EfsCreate or EfsId; there is nothing to mount otherwise
-        FsxMount: given "/data", allowed: only with FsxSize or FsxName; there is nothing to mount otherwise
+        EfsMount: given "/data", allowed: only with EfsCreate or EfsId; otherwise there is nothing to mount
+        FsxMount: given "/data", allowed: only with FsxSize or FsxName; otherwise there is nothing to mount
     "#]],
     );
     refused(
@@ -224,20 +224,20 @@ fn lustre_options_fit_the_deployment_type() {
     refused(
         json!({ "FsxDeploymentType": "SCRATCH_2", "FsxThroughput": 200 }),
         expect![[r#"
-        FsxDeploymentType: given "SCRATCH_2", allowed: only with FsxSize; it is said of the file system that the forge makes
-        FsxThroughput: given 200, allowed: only with FsxSize; it is said of the file system that the forge makes
+        FsxDeploymentType: given "SCRATCH_2", allowed: only with FsxSize; it applies to the file system that the forge creates
+        FsxThroughput: given 200, allowed: only with FsxSize; it applies to the file system that the forge creates
     "#]],
     );
     refused(
         json!({ "FsxSize": 1200, "FsxThroughput": 200 }),
         expect![[r#"
-        FsxThroughput: given 200, allowed: only with a PERSISTENT deployment type; that is what FSx has for SCRATCH_2
+        FsxThroughput: given 200, allowed: only with a PERSISTENT deployment type; FSx supports these values for SCRATCH_2
     "#]],
     );
     refused(
         json!({ "FsxSize": 1200, "FsxThroughput": 200, "FsxDeploymentType": "PERSISTENT_2" }),
         expect![[r#"
-        FsxThroughput: given 200, allowed: 125, 250, 500, 1000; that is what FSx has for PERSISTENT_2
+        FsxThroughput: given 200, allowed: 125, 250, 500, 1000; FSx supports these values for PERSISTENT_2
     "#]],
     );
     refused(
@@ -253,13 +253,13 @@ fn work_is_where_all_instances_find_it() {
     refused(
         json!({ "WorkDir": "/mnt/efs/work" }),
         expect![[r#"
-        WorkDir: given "/mnt/efs/work", allowed: s3://bucket/path, or a path with EfsCreate, EfsId, FsxSize or FsxName; tasks on other instances would not find the work
+        WorkDir: given "/mnt/efs/work", allowed: s3://bucket/path, or a path with EfsCreate, EfsId, FsxSize or FsxName; tasks on other instances could not read it
     "#]],
     );
     refused(
         json!({ "WorkDir": "/mnt/efsx/work", "EfsCreate": true }),
         expect![[r#"
-        WorkDir: given "/mnt/efsx/work", allowed: s3://bucket/path, or a path at or below /mnt/efs; tasks on other instances would not find the work
+        WorkDir: given "/mnt/efsx/work", allowed: s3://bucket/path, or a path at or below /mnt/efs; tasks on other instances could not read it
     "#]],
     );
     refused(
