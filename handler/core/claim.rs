@@ -218,6 +218,12 @@ impl Claimant {
         }
     }
 
+    /// Whether the holder of the claim belongs to another operation that was signed in the same second.
+    pub fn has_lost_tie(&self, item: Option<&Item>) -> bool {
+        let second = item.and_then(|item| item.order.as_ref()?.second());
+        second == Some(self.signed) && item.is_some_and(|item| item.operation != self.operation)
+    }
+
     /// Records the outcome of the operation. This precedes the response, so no other delivery can contradict it.
     pub fn finish(&self, end: &End, now: Timestamp) -> Update {
         let outcome =

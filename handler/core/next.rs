@@ -11,7 +11,7 @@ use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
 use crate::registry::{Desired, Existing, Write};
-use crate::resource::{Kind, ResourceId};
+use crate::resource::{Change, Kind, ResourceId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -193,18 +193,20 @@ fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -
     users.chain(settling).chain(ready).collect()
 }
 
-/// The kinds to observe after steps have been taken, and the pause before; `accepted` are the kinds of the steps that
-/// AWS accepted.
+/// The kinds to observe after steps have been taken, and the pause before; `accepted` are the steps that AWS accepted.
 pub fn after_acting(
     plan: &Plan,
     history: &History,
     situation: &Situation<'_>,
-    accepted: &BTreeSet<Kind>,
+    accepted: &[&Step],
 ) -> (Duration, BTreeSet<Kind>) {
     let kinds = kinds_to_look_at(plan, history, situation);
-    // What IAM and EC2 make is there at once; Batch and the file systems take their time.
-    let at_once = accepted.iter().any(|kind| kind.traits().is_immediate);
-    (if at_once { Duration::ZERO } else { history.pause(situation) }, kinds)
+    // IAM and EC2 resources exist at once, and so do tags. Batch resources and file systems take time.
+    let is_immediate = |step: &&Step| match &step.action {
+        Action::Update(changes) if changes.iter().all(Change::is_of_tag) => true,
+        _ => step.id.kind.traits().is_immediate,
+    };
+    (if accepted.iter().any(is_immediate) { Duration::ZERO } else { history.pause(situation) }, kinds)
 }
 
 /// The calls of a step.

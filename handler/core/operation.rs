@@ -169,14 +169,7 @@ impl<C: Cloud> Operation<'_, C> {
             Err(bug) => (Verdict::Failure(bug), true),
         };
         let verdict = match verdict {
-            Verdict::Superseded { lost_tie: true } => {
-                let err = "another operation signed in the same second takes precedence; try again";
-                return self.respond_failure(&Error::Refused(err.to_owned())).await;
-            }
-            Verdict::Superseded { lost_tie: false } => {
-                tracing::info!("superseded; another invocation responds");
-                return Ok(Ended::Silent("a newer operation or another delivery has the claim"));
-            }
+            Verdict::Superseded { lost_tie } => return self.lose(lost_tie).await,
             Verdict::Pending(pending) => match self.hand_over(&held, pending).await {
                 Ok(ended) => return Ok(ended),
                 Err(err) => Verdict::Failure(err),

@@ -14,8 +14,7 @@ use crate::plan::{Action, Plan, Step, plan};
 use crate::port::Cloud;
 use crate::registry::{Desired, Existing};
 use crate::resource::{Kind, ResourceId};
-use crate::table::TableError;
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{join_all, try_join_all};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -83,10 +82,9 @@ pub async fn reconcile<C: Cloud>(
     let mut permit: Option<Permit> = None;
     loop {
         let begun = writer.cloud.now().mono;
-        let unreachable = match observe(writer, target, &kinds, &mut inventory, &mut permit).await? {
-            Ok(unreachable) => unreachable,
-            Err(ended) => return Ok(ended),
-        };
+        if let Some(pending) = look(writer.cloud, target, &kinds, &mut inventory).await? {
+            return Ok(Outcome::Pending(pending));
+        }
         history.note_look(&kinds, begun);
 
         let desired = desired_state(&inventory)?;
@@ -104,68 +102,58 @@ pub async fn reconcile<C: Cloud>(
             settled: target.settled,
             seed: target.names.id().as_str(),
         };
-        let pause = match (next(&plan, &history, &situation)?, &permit) {
-            (Next::Finish, _) => return Ok(Outcome::Done(Done { inventory, deleted })),
-            (Next::Act(steps), Some(permit)) => {
-                let accepted = act(writer, permit, &steps, &mut history, &situation).await?;
-                let gone = accepted.iter().filter(|step| step.action == Action::Delete);
-                deleted.extend(gone.map(|step| step.id.clone()));
-                let accepted = accepted.iter().map(|step| step.id.kind).collect();
-                let (pause, more) = after_acting(&plan, &history, &situation, &accepted);
-                kinds = more;
-                pause
-            }
-            // Nothing may be written now; whoever may is known at the next look.
-            (Next::Act(steps), None) => {
-                kinds = steps.iter().map(|step| step.id.kind).collect();
-                AGAIN
-            }
-            (Next::Look { after, kinds: stale }, _) => {
+        let mut unreachable = None;
+        let pause = match next(&plan, &history, &situation)? {
+            Next::Finish => return Ok(Outcome::Done(Done { inventory, deleted })),
+            Next::Look { after, kinds: stale } => {
                 kinds = stale;
                 after
             }
+            Next::Act(steps) => match ask(writer, permit.take()).await? {
+                Gate::Open(open) => {
+                    let accepted = act(writer, &open, &steps, &mut history, &situation).await?;
+                    permit = Some(open);
+                    let gone = accepted.iter().filter(|step| step.action == Action::Delete);
+                    deleted.extend(gone.map(|step| step.id.clone()));
+                    let (pause, more) = after_acting(&plan, &history, &situation, &accepted);
+                    kinds = more;
+                    pause
+                }
+                Gate::Unreachable(err) => {
+                    kinds = steps.iter().map(|step| step.id.kind).collect();
+                    unreachable = Some(err.to_string());
+                    AGAIN
+                }
+                Gate::Superseded { lost_tie } => return Ok(Outcome::Superseded { lost_tie }),
+            },
         };
-        let left = target.until.saturating_sub(writer.cloud.now().mono);
-        if left.is_zero() {
-            let unreachable = unreachable.map(|err| err.to_string());
+        if !rest(writer.cloud, pause, target.until).await {
             return Ok(Outcome::Pending(pending(&plan, &history).into_iter().chain(unreachable).collect()));
-        }
-        if !pause.is_zero() {
-            writer.cloud.sleep(pause.min(left)).await;
         }
     }
 }
 
-/// Observes some kinds, and concurrently asks the gate for a permit unless the last one is fresh. Returns the table's error
-/// if there is no permit now, or the outcome.
-async fn observe<C: Cloud>(
-    writer: &Writer<'_, C>,
-    target: &Target<'_>,
-    kinds: &BTreeSet<Kind>,
-    inventory: &mut Inventory,
-    permit: &mut Option<Permit>,
-) -> Result<Result<Option<TableError>, Outcome>> {
-    let fresh = permit.take().filter(|permit| permit.is_fresh(&writer.cloud.now()));
-    let gate = async {
-        match fresh {
-            Some(permit) => Gate::Open(permit),
-            None => writer.gate().await,
-        }
+/// Pauses, but not beyond `until`. Returns whether there was any time left.
+async fn rest<C: Cloud>(cloud: &C, pause: Duration, until: Duration) -> bool {
+    let left = until.saturating_sub(cloud.now().mono);
+    if !left.is_zero() && !pause.is_zero() {
+        cloud.sleep(pause.min(left)).await;
+    }
+    !left.is_zero()
+}
+
+/// Asks the gate for a permit before steps are taken, unless the last permit is fresh. An invocation that only waits does
+/// not ask: it changes nothing, and learns of its successor before its next write or at its end.
+async fn ask<C: Cloud>(writer: &Writer<'_, C>, last: Option<Permit>) -> Result<Gate> {
+    let fresh = last.filter(|permit| permit.is_fresh(&writer.cloud.now()));
+    let gate = match fresh {
+        Some(permit) => Gate::Open(permit),
+        None => writer.gate().await,
     };
-    let (gate, looked) = join(gate, look(writer.cloud, target, kinds, inventory)).await;
-    let unreachable = match gate {
-        Gate::Superseded { lost_tie } => return Ok(Err(Outcome::Superseded { lost_tie })),
-        Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
-        Gate::Unreachable(err) => Some(err),
-        Gate::Open(open) => {
-            *permit = Some(open);
-            None
-        }
-    };
-    Ok(match looked? {
-        Some(pending) => Err(Outcome::Pending(pending)),
-        None => Ok(unreachable),
-    })
+    match gate {
+        Gate::Unreachable(err) if err.is_final() => Err(err.into()),
+        gate => Ok(gate),
+    }
 }
 
 fn pending(plan: &Plan, history: &History) -> Vec<String> {

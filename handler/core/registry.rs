@@ -205,11 +205,7 @@ impl Desired {
         };
         let set = set.iter().map(|(key, value)| (key, format!("{value:?}")));
         let remove = remove.iter().map(|key| (key, "absent".to_owned()));
-        changes.extend(set.chain(remove).map(|(key, to)| Change {
-            field: format!("Tags.{key}"),
-            from: now(key),
-            to,
-        }));
+        changes.extend(set.chain(remove).map(|(key, to)| Change::of_tag(key, now(key), to)));
     }
 }
 

@@ -91,6 +91,9 @@ pub enum Phase {
     Broken(String),
 }
 
+/// Precedes the keys of tags among the names of fields.
+const TAGS: &str = "Tags.";
+
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -103,6 +106,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// A change of a tag.
+    pub fn of_tag(key: &str, from: String, to: String) -> Self {
+        Self { field: format!("{TAGS}{key}"), from, to }
+    }
+
+    /// Whether a tag changes; tags change at once.
+    pub fn is_of_tag(&self) -> bool {
+        self.field.starts_with(TAGS)
+    }
+
     /// Records a difference, if there is one.
     pub fn note<T: PartialEq + fmt::Debug>(changes: &mut Vec<Self>, field: &str, from: &T, to: &T) {
         if from != to {

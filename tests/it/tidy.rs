@@ -67,6 +67,7 @@ fn deciding_is_sync() {
         "port.rs",
         "operation.rs",
         "operation/begin.rs",
+        "operation/forge.rs",
         "operation/end.rs",
         "preview.rs",
         "sweep.rs",

@@ -40,8 +40,11 @@ pub enum Claimed {
 pub enum Finished {
     /// It is recorded: this body is the operation's one response.
     Respond(String),
-    /// Another invocation responds.
-    Silent,
+    /// Another invocation holds the claim.
+    Superseded {
+        /// Whether its operation was signed in the same second.
+        lost_tie: bool,
+    },
 }
 
 /// An invocation that writes while it holds the claim.
@@ -132,13 +135,14 @@ pub async fn finish<W: Table + Clock>(
     until: Duration,
 ) -> Result<Finished, TableError> {
     let finish = claimant.finish(end, world.now().wall);
-    Ok(match update(world, &finish, until).await? {
-        Updated::Done(_) => Finished::Respond(end.body.clone()),
-        Updated::Refused(item) => match item.as_ref().map(Item::read).and_then(|item| item.outcome) {
-            // The first answer was lost, and something has taken the name since.
-            Some(outcome) if outcome.operation == claimant.operation => Finished::Respond(outcome.body),
-            _ => Finished::Silent,
-        },
+    let item = match update(world, &finish, until).await? {
+        Updated::Done(_) => return Ok(Finished::Respond(end.body.clone())),
+        Updated::Refused(item) => item.as_ref().map(Item::read),
+    };
+    Ok(match item.as_ref().and_then(|item| item.outcome.as_ref()) {
+        // The first answer was lost, and something has taken the name since.
+        Some(outcome) if outcome.operation == claimant.operation => Finished::Respond(outcome.body.clone()),
+        _ => Finished::Superseded { lost_tie: claimant.has_lost_tie(item.as_ref()) },
     })
 }
 
@@ -155,14 +159,9 @@ impl<C: Cloud> Writer<'_, C> {
         if item.as_ref().is_some_and(may_write) {
             Gate::Open(Permit::new(&sent, &self.timing))
         } else {
-            Gate::Superseded { lost_tie: self.has_lost_tie(item.as_ref()) }
+            let lost_tie = self.claimant.is_some_and(|claimant| claimant.has_lost_tie(item.as_ref()));
+            Gate::Superseded { lost_tie }
         }
-    }
-
-    fn has_lost_tie(&self, item: Option<&Item>) -> bool {
-        let (Some(item), Some(claimant)) = (item, self.claimant) else { return false };
-        let second = item.order.as_ref().and_then(super::Order::second);
-        item.operation != claimant.operation && second == Some(claimant.signed)
     }
 
     /// Makes one mutating call, if the permit still holds.

@@ -92,7 +92,7 @@ impl<C: Cloud> Operation<'_, C> {
                         claimant.signed = signed;
                         continue;
                     }
-                    return ended(self.lose(&standing).await);
+                    return ended(self.lose(standing == Standing::LostTie).await);
                 }
                 Standing::Free if self.is_held_elsewhere(item.as_ref()) => {
                     return Ok(Begun::Ended(Ended::Silent("another delivery of this leg has the claim")));
@@ -185,15 +185,6 @@ impl<C: Cloud> Operation<'_, C> {
         let other_verb = Verb::of_rank(newest.rank()?) != self.intent.verb;
         let second = newest.second().filter(|second| *second <= self.claimant.signed + CLOCK_STEP)?;
         (other_verb && is_in_progress(self.intent.verb, status)).then_some(second + 1)
-    }
-
-    async fn lose(&self, standing: &Standing) -> Result<Ended, Undelivered> {
-        if *standing == Standing::LostTie {
-            let err = "another operation signed in the same second takes precedence; try again";
-            return self.respond_failure(&Error::Refused(err.to_owned())).await;
-        }
-        tracing::info!("superseded by a newer operation; nothing was changed");
-        Ok(Ended::Silent("superseded by a newer operation"))
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {

@@ -86,10 +86,21 @@ impl<C: Cloud> Operation<'_, C> {
         let until = self.window.end.saturating_sub(LAST_MOMENT);
         match writer::finish(self.cloud, &self.claimant, &end, until).await {
             Ok(Finished::Respond(body)) => self.put(body).await,
-            Ok(Finished::Silent) => Ok(Ended::Silent("a newer operation or another delivery has the claim")),
+            Ok(Finished::Superseded { lost_tie }) => self.lose(lost_tie).await,
             Err(err) if err.is_final() || self.window.is_last => self.respond_failure(&err.into()).await,
             Err(err) => Err(Undelivered::Unreachable(err.to_string())),
         }
+    }
+
+    /// Leaves the response to the invocation that holds the claim. Only if that one belongs to another operation that was
+    /// signed in the same second, this one has to respond: CloudFormation may be waiting for it.
+    pub(super) async fn lose(&self, lost_tie: bool) -> Result<Ended, Undelivered> {
+        if lost_tie {
+            let err = "another operation signed in the same second takes precedence; try again";
+            return self.respond_failure(&Error::Refused(err.to_owned())).await;
+        }
+        tracing::info!("superseded; another invocation responds");
+        Ok(Ended::Silent("a newer operation or another delivery has the claim"))
     }
 
     fn success(

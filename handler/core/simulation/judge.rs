@@ -229,7 +229,7 @@ impl World {
         if body.contains("[InternalFailure]") {
             self.fail(format!("the engine panics: {body}"));
         }
-        if body.contains("signed in the same second goes first") {
+        if body.contains("signed in the same second takes precedence") {
             self.count("tie lost");
         }
         let mut judge = self.judge.borrow_mut();
