@@ -48,6 +48,17 @@ impl ClaimTable {
         let named = named.iter().filter_map(|name| std::env::var(name).ok()).find(|url| !url.is_empty());
         let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{suffix}"));
+        Self::at(endpoint, http, credentials, region, name)
+    }
+
+    /// The table of this name at an endpoint.
+    pub fn at(
+        endpoint: String,
+        http: reqwest::Client,
+        credentials: SharedCredentialsProvider,
+        region: String,
+        name: String,
+    ) -> Self {
         // By which the deployer tells the function's calls apart, as the SDK sends it.
         let app = std::env::var("AWS_SDK_UA_APP_ID").map(|app| format!(" app/{app}")).unwrap_or_default();
         let user_agent = format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION"));
