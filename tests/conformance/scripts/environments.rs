@@ -1,12 +1,12 @@
 //! Compute environments.
 
 use super::{Script, Step, after, writes};
-use crate::site::{ONE, SERVICE_POLICY, Site, more_keys, more_tags};
+use crate::site::{GIVEN_ID, ONE, SERVICE_POLICY, Site, more_keys, more_tags};
 use tower_forge_core::name::RoleKind::{Execution, Fleet, Instance, Service};
 use tower_forge_core::registry::Write;
 use tower_forge_core::resource::Tags;
 use tower_forge_core::resources::compute_environment::{Call, Update};
-use tower_forge_core::resources::{instance_profile, role};
+use tower_forge_core::resources::{instance_profile, launch_template, role};
 
 /// A service role, and an environment on Fargate that stands.
 fn fargate(site: &Site) -> Vec<Step> {
@@ -93,6 +93,15 @@ pub(crate) const SCRIPTS: &[Script] = &[
         let mut prepared = site.for_instances();
         prepared.pop();
         after(prepared, [site.create_on_instances(ONE, 0)])
+    }),
+    ("an environment is updated whose launch template is gone", |site| {
+        let mut prepared = site.for_instances();
+        prepared.pop();
+        let gone = launch_template::Call::Delete(GIVEN_ID.to_owned());
+        let mut steps = after(prepared, [site.create_template()]);
+        steps.push(Step::Prepare(vec![site.create_on_instances(ONE, 0)]));
+        steps.extend(writes([site.template(gone), limits(site, None, Some(8))]));
+        steps
     }),
     ("an environment is created whose fleet role does not exist", |site| {
         let (spot, strategy) = (true, "BEST_FIT".to_owned());
