@@ -128,7 +128,7 @@ impl Side for Adapter {
 type Answers = Vec<(String, Vec<String>)>;
 
 /// Plays a script on one side.
-async fn answers(side: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
+async fn answers(of: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
     let mut answers = Vec::new();
     let mut kinds = BTreeSet::new();
     let mut given = String::new();
@@ -136,14 +136,14 @@ async fn answers(side: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
         match step {
             Step::Prepare(writes) => {
                 for write in writes {
-                    side.write(&write).await.unwrap_or_else(|err| panic!("{write:?}: {err:?}"));
+                    of.write(&write).await.unwrap_or_else(|err| panic!("{write:?}: {err:?}"));
                 }
-                side.settle().await;
+                of.settle().await;
             }
             Step::Settle => {
-                side.settle().await;
+                of.settle().await;
                 for kind in &kinds {
-                    let shown = answer::of_list(&site.account, side.list(*kind, &site.names).await);
+                    let shown = answer::of_list(&site.account, of.list(*kind, &site.names).await);
                     answers.push((format!("once at rest, {kind}"), shown));
                 }
             }
@@ -151,8 +151,8 @@ async fn answers(side: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
                 name_template(&mut write, &given);
                 let kind = write.id.kind;
                 kinds.insert(kind);
-                let mut answer = vec![answer::of_write(&site.account, &side.write(&write).await)];
-                let listing = side.list(kind, &site.names).await;
+                let mut answer = vec![answer::of_write(&site.account, &of.write(&write).await)];
+                let listing = of.list(kind, &site.names).await;
                 if let Some(id) = listing.as_ref().ok().and_then(template_id) {
                     given = id;
                 }

@@ -249,16 +249,17 @@ impl World {
 
     /// A role has gone: an environment that Batch manages as it is INVALID from now on.
     pub(crate) fn note_lost_role(&self, role: &ResourceId) {
-        let serves = |version: &Rc<Version>| {
-            let first = version.existing.refs.iter().find(|id| id.kind == Kind::Role);
-            version.existing.id.kind == Kind::ComputeEnvironment && first == Some(role)
+        let loses_it = |version: &Version| {
+            let existing = &version.existing;
+            let is_environment = existing.id.kind == Kind::ComputeEnvironment;
+            let first = existing.refs.iter().find(|id| id.kind == Kind::Role);
+            is_environment && existing.phase == Phase::Settled && first == Some(role)
         };
         let account = self.account.borrow();
-        let served = account.referrers(role).filter(|version| serves(version));
-        let served = served.filter(|version| version.existing.phase == Phase::Settled);
-        let served: Vec<ResourceId> = served.map(|version| version.existing.id.clone()).collect();
+        let invalid = account.referrers(role).filter(|version| loses_it(version));
+        let invalid: Vec<ResourceId> = invalid.map(|version| version.existing.id.clone()).collect();
         drop(account);
-        for id in served {
+        for id in invalid {
             self.edit(&id, |version| version.existing.phase = Phase::Broken(REASONS[0].to_owned()));
         }
     }

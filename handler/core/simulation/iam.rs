@@ -4,6 +4,7 @@ use crate::account::{Version, refusal};
 use crate::executor::S;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Kind, Phase, ResourceId, Tags};
@@ -62,30 +63,7 @@ impl World {
         let Some(now) = now else { return Err(missing(id)) };
         let Observed::Role(observed) = &now.existing.observed else { return Err(missing(id)) };
         match call {
-            Call::Delete => {
-                let inside = self
-                    .account
-                    .borrow()
-                    .referrers(id)
-                    .any(|user| user.existing.id.kind == Kind::InstanceProfile);
-                if inside {
-                    let text = "Cannot delete entity, must remove roles from instance profile first.";
-                    return Err(refusal("DeleteConflict", text));
-                }
-                if !observed.managed.is_empty() {
-                    let text = "Cannot delete entity, must detach all policies first.";
-                    return Err(refusal("DeleteConflict", text));
-                }
-                if !observed.inline.is_empty() {
-                    return Err(refusal(
-                        "DeleteConflict",
-                        "Cannot delete entity, must delete policies first.",
-                    ));
-                }
-                self.remove(id);
-                self.note_lost_role(id);
-                return Ok(());
-            }
+            Call::Delete => return self.delete_role(id, observed),
             Call::Detach(arn) if !observed.managed.contains(arn) => {
                 return Err(refusal("NoSuchEntity", format!("Policy {arn} was not found.")));
             }
@@ -110,6 +88,24 @@ impl World {
                 Call::Tag(_) | Call::Untag(_) | Call::Create { .. } | Call::Delete => {}
             }
         });
+        Ok(())
+    }
+
+    fn delete_role(&self, id: &ResourceId, observed: &role::Observed) -> Landed {
+        let conflict = |text: &str| Err(refusal("DeleteConflict", text));
+        let is_profile = |user: &Rc<Version>| user.existing.id.kind == Kind::InstanceProfile;
+        let is_inside = self.account.borrow().referrers(id).any(is_profile);
+        if is_inside {
+            return conflict("Cannot delete entity, must remove roles from instance profile first.");
+        }
+        if !observed.managed.is_empty() {
+            return conflict("Cannot delete entity, must detach all policies first.");
+        }
+        if !observed.inline.is_empty() {
+            return conflict("Cannot delete entity, must delete policies first.");
+        }
+        self.remove(id);
+        self.note_lost_role(id);
         Ok(())
     }
 

@@ -232,7 +232,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
         {
             *tags = Tags::from([("owner".to_owned(), "somebody".to_owned())]);
         }
-        create.id.name = "somebodys".to_owned();
+        "somebodys".clone_into(&mut create.id.name);
         after(site.service_role(), [create])
     }),
 ];

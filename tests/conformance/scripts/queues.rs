@@ -188,7 +188,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
     }),
     ("a queue of somebody else is on an environment of ours", |site| {
         let mut create = site.create_queue(&[ONE]);
-        create.id.name = "somebodys".to_owned();
+        "somebodys".clone_into(&mut create.id.name);
         then(standing(site, &[ONE]), [create])
     }),
     ("a queue is tagged and untagged", |site| {
