@@ -7,6 +7,7 @@ pub(crate) mod queues;
 
 use crate::site::Site;
 use tower_forge_core::registry::Write;
+use tower_forge_core::resource::ResourceId;
 
 /// One step of a script. Its last one is followed by a [`Step::Settle`].
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(crate) enum Step {
     Prepare(Vec<Write>),
     /// A call, and a look at its kind.
     Write(Write),
+    /// A job begins on the work queue, in this environment.
+    Begin(ResourceId),
+    /// The job that began last ends.
+    End(ResourceId),
     /// Time until nothing is under way, and a look at each kind that a call was about.
     Settle,
 }

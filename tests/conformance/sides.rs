@@ -11,13 +11,14 @@ use crate::world::{Mix, World};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_batch::config::{Credentials, SharedCredentialsProvider};
 use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::error::{Error, Result};
-use tower_forge_core::name::Names;
+use tower_forge_core::name::{Names, Pool};
 use tower_forge_core::registry::{Call, Observed, Write};
-use tower_forge_core::resource::{Kind, Listing, MutatingCall as _};
+use tower_forge_core::resource::{Kind, Listing, MutatingCall as _, ResourceId};
 use tower_forge_core::resources::launch_template;
 use tower_forge_edge::clock::HostClock;
 use tower_forge_edge::table::ClaimTable;
@@ -35,6 +36,10 @@ trait Side {
     async fn write(&self, write: &Write) -> Result<()>;
     /// Looks at a kind.
     async fn list(&self, kind: Kind, names: &Names) -> Result<Listing<Observed>>;
+    /// A job begins on a queue, in this environment.
+    async fn begin_job(&self, queue: &str, environment: &ResourceId);
+    /// That job ends.
+    async fn end_job(&self, environment: &ResourceId);
     /// Lets time pass until nothing is under way.
     async fn settle(&self);
 }
@@ -53,6 +58,14 @@ impl Side for Simulated {
         Ok(self.0.look(kind, names))
     }
 
+    async fn begin_job(&self, _queue: &str, environment: &ResourceId) {
+        self.0.run_jobs(environment, 1, 0);
+    }
+
+    async fn end_job(&self, environment: &ResourceId) {
+        self.0.run_jobs(environment, 0, 1);
+    }
+
     async fn settle(&self) {
         let sim = &self.0.sim;
         // Time passes only as far as something is to happen.
@@ -66,6 +79,7 @@ pub(crate) struct Adapter {
     clients: Clients,
     account: Account,
     config: SdkConfig,
+    job: RefCell<String>,
 }
 
 impl Adapter {
@@ -85,7 +99,7 @@ impl Adapter {
             .load()
             .await;
         let clients = Clients::new(&config, &HostClock::start(1.0), &Timing::AWS);
-        Self { clients, account, config }
+        Self { clients, account, config, job: RefCell::default() }
     }
 
     /// The claim's table.
@@ -119,6 +133,17 @@ impl Side for Adapter {
         registry::list(&self.clients, kind, names).await
     }
 
+    async fn begin_job(&self, queue: &str, environment: &ResourceId) {
+        let (job, place) = self.account.start_job(queue).await;
+        assert_eq!(place, environment.name);
+        self.job.replace(job);
+    }
+
+    async fn end_job(&self, _environment: &ResourceId) {
+        let job = self.job.take();
+        self.account.end_job(&job).await;
+    }
+
     async fn settle(&self) {
         self.account.configure(json!({ "advance": AGES })).await;
     }
@@ -140,11 +165,19 @@ async fn answers(of: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
                 }
                 of.settle().await;
             }
+            Step::Begin(id) => {
+                of.begin_job(&site.names.queue(Pool::Work), &id).await;
+                kinds.insert(id.kind);
+                answers.push(("a job begins".to_owned(), look(of, site, id.kind).await));
+            }
+            Step::End(id) => {
+                of.end_job(&id).await;
+                answers.push(("a job ends".to_owned(), look(of, site, id.kind).await));
+            }
             Step::Settle => {
                 of.settle().await;
                 for kind in &kinds {
-                    let shown = answer::of_list(&site.account, of.list(*kind, &site.names).await);
-                    answers.push((format!("once at rest, {kind}"), shown));
+                    answers.push((format!("once at rest, {kind}"), look(of, site, *kind).await));
                 }
             }
             Step::Write(mut write) => {
@@ -162,6 +195,10 @@ async fn answers(of: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
         }
     }
     answers
+}
+
+async fn look(at: &impl Side, site: &Site, kind: Kind) -> Vec<String> {
+    answer::of_list(&site.account, at.list(kind, &site.names).await)
 }
 
 fn template_id(listing: &Listing<Observed>) -> Option<String> {

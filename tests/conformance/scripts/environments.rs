@@ -4,7 +4,7 @@ use super::{Script, Step, after, writes};
 use crate::site::{GIVEN_ID, ONE, SERVICE_POLICY, Site, more_keys, more_tags};
 use tower_forge_core::name::RoleKind::{Execution, Fleet, Instance, Service};
 use tower_forge_core::registry::Write;
-use tower_forge_core::resource::Tags;
+use tower_forge_core::resource::{ResourceId, Tags};
 use tower_forge_core::resources::compute_environment::{Call, Update};
 use tower_forge_core::resources::{instance_profile, launch_template, role};
 
@@ -35,6 +35,10 @@ fn then<const N: usize>(mut steps: Vec<Step>, more: [Write; N]) -> Vec<Step> {
 fn at_rest<const N: usize>(mut steps: Vec<Step>, more: [Write; N]) -> Vec<Step> {
     steps.push(Step::Settle);
     then(steps, more)
+}
+
+fn id(site: &Site) -> ResourceId {
+    site.delete_environment(ONE).id
 }
 
 fn limits(site: &Site, min_vcpus: Option<i32>, max_vcpus: Option<i32>) -> Write {
@@ -175,6 +179,32 @@ pub(crate) const SCRIPTS: &[Script] = &[
         steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
         steps.push(Step::Prepare(vec![site.enable_environment(ONE, false)]));
         then(steps, [site.delete_environment(ONE)])
+    }),
+    ("a job runs in an environment of instances that is disabled meanwhile", |site| {
+        let mut steps = instances(site, 0);
+        steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
+        steps.push(Step::Begin(id(site)));
+        steps.extend(writes([limits(site, None, Some(8))]));
+        let mut steps = at_rest(steps, [site.enable_environment(ONE, false)]);
+        steps.extend([Step::Settle, Step::End(id(site))]);
+        steps
+    }),
+    ("a job runs in an environment on Fargate that is disabled meanwhile", |site| {
+        let mut steps = fargate(site);
+        steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
+        steps.push(Step::Begin(id(site)));
+        steps.extend(writes([site.enable_environment(ONE, false)]));
+        steps.extend([Step::Settle, Step::End(id(site))]);
+        steps
+    }),
+    ("a queue is deleted while its job runs, and then the environment", |site| {
+        let mut steps = instances(site, 0);
+        steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
+        steps.push(Step::Begin(id(site)));
+        let off = vec![site.enable_environment(ONE, false), site.enable_queue(false)];
+        steps.push(Step::Prepare(off));
+        steps.extend(writes([site.delete_queue()]));
+        at_rest(steps, [site.delete_environment(ONE)])
     }),
     ("the service role of a standing environment is deleted, and made again", |site| {
         let mut steps = fargate(site);
