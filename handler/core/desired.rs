@@ -9,14 +9,15 @@ use crate::name::{COMPLETED_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKi
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::properties::Properties;
-use crate::registry::{Desired, Existing, Registered};
+use crate::registry::{Desired, Existing, Registered, Spec};
 use crate::resource::{Kind, Phase, ResourceId, Tags};
 use crate::resources::compute_environment::ComputeEnvironment;
 use crate::resources::instance_profile::{self, InstanceProfile};
 use crate::resources::job_queue::JobQueue;
 use crate::resources::log_group::{self, LogGroup};
 use crate::resources::role::Role;
-use std::collections::BTreeSet;
+use crate::user_data::Boot;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod environments;
 mod generation;
@@ -24,7 +25,9 @@ mod queues;
 mod roles;
 mod storage;
 
+use generation::Generation;
 pub use generation::LATER;
+use storage::Ids;
 
 /// What a forge consists of apart from its properties.
 #[derive(Clone, Debug)]
@@ -84,10 +87,42 @@ impl Context {
     }
 }
 
+/// What follows from a request alone, made once for an operation: to fill in policies, to hash and to write scripts
+/// takes longer than all else that is done after a look.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    roles: BTreeMap<RoleKind, Spec>,
+    /// Before anything has been made; generation, boot and launch template are of these.
+    ids: Ids,
+    generation: Generation,
+    boot: Boot,
+    template: Result<Spec>,
+    tags: Tags,
+}
+
+impl Draft {
+    /// What follows from what the stack says.
+    pub fn of(cx: &Context, properties: &Properties) -> Self {
+        let ids = Ids::given(properties);
+        let lustre = (properties.fsx_name.clone().unwrap_or_default(), String::new());
+        let boot = environments::boot(cx, properties, &ids, lustre);
+        let tags = cx.tags(properties);
+        Self {
+            roles: roles::specs(cx, properties),
+            generation: Generation::of(properties, &ids),
+            template: environments::template_spec(properties, &boot, &tags),
+            tags,
+            ids,
+            boot,
+        }
+    }
+}
+
 /// The resources declared so far.
 struct Forge<'a> {
     cx: &'a Context,
     properties: &'a Properties,
+    draft: &'a Draft,
     inventory: &'a Inventory,
     resources: Vec<Desired>,
 }
@@ -103,13 +138,16 @@ impl Forge<'_> {
         spec: R::Spec,
         after: &[Declared],
     ) -> Declared {
-        let id = ResourceId::new(R::KIND, name);
+        self.declare_spec(ResourceId::new(R::KIND, name), R::spec(spec), after)
+    }
+
+    fn declare_spec(&mut self, id: ResourceId, spec: Spec, after: &[Declared]) -> Declared {
         let mut remove_tags = self.cx.dropped_tags.clone();
         remove_tags.extend([RETIRING_TAG.to_owned(), RELEASED_TAG.to_owned()]);
         self.resources.push(Desired {
             id: id.clone(),
-            spec: Some(R::spec(spec)),
-            tags: self.cx.tags(self.properties),
+            spec: Some(spec),
+            tags: self.draft.tags.clone(),
             remove_tags,
             after: after.iter().map(|Declared(id)| id.clone()).collect(),
             is_draining: false,
@@ -118,7 +156,7 @@ impl Forge<'_> {
     }
 
     /// Declares a resource of an older make: its tags say since when it retires, and whose it is if it was adopted.
-    fn retire(&mut self, existing: &Existing, spec: Option<crate::registry::Spec>, after: Vec<ResourceId>) {
+    fn retire(&mut self, existing: &Existing, spec: Option<Spec>, after: Vec<ResourceId>) {
         let since = existing.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
         let mut tags = self.cx.owner.tags();
         tags.insert(RETIRING_TAG.to_owned(), since.clone());
@@ -128,8 +166,8 @@ impl Forge<'_> {
     }
 
     fn role(&mut self, kind: RoleKind) -> Declared {
-        let spec = roles::spec(self.cx, self.properties, kind);
-        self.declare::<Role>(self.cx.names.role(kind), spec, &[])
+        let id = ResourceId::new(Kind::Role, self.cx.names.role(kind));
+        self.declare_spec(id, self.draft.roles[&kind].clone(), &[])
     }
 }
 
@@ -142,10 +180,11 @@ impl Forge<'_> {
 pub fn desired(
     cx: &Context,
     properties: &Properties,
+    draft: &Draft,
     network: &Result<Network>,
     inventory: &Inventory,
 ) -> Result<Vec<Desired>> {
-    let mut forge = Forge { cx, properties, inventory, resources: Vec::new() };
+    let mut forge = Forge { cx, properties, draft, inventory, resources: Vec::new() };
     let mut network = LazyNetwork { network, used: None };
 
     let service = forge.role(RoleKind::Service);
@@ -168,10 +207,12 @@ pub fn desired(
     storage::declare(&mut forge, &mut network)?;
 
     let ids = storage::ids(&forge);
-    let template = environments::template(&mut forge, &network, &ids)?;
+    let later = (ids != draft.ids).then(|| Generation::of(properties, &ids));
+    let generation = later.as_ref().unwrap_or(&draft.generation);
+    let template = environments::template(&mut forge, &network, &ids, generation)?;
     let mut after = vec![service, profile, template];
     after.extend(fleet);
-    let pools = environments::declare(&mut forge, &mut network, &ids, &after);
+    let pools = environments::declare(&mut forge, &mut network, generation, &after);
     queues::declare(&mut forge, &pools)?;
 
     match network.used {
@@ -242,19 +283,30 @@ pub fn released(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
     first.into_iter().chain(last).map(release).collect()
 }
 
-/// Whether the forge has been completed once: its work queue says so.
-pub fn is_completed(cx: &Context, inventory: &Inventory) -> bool {
-    has_tag(cx, inventory, COMPLETED_TAG)
+/// Has a work queue wait for everything that does not wait for it. A released forge is adopted in this order: as long as
+/// its work queue is released, a Delete gives back what was adopted, and deletes nothing.
+pub fn put_last(resources: &mut [Desired], work_queue: &ResourceId) {
+    resources.sort_by_key(|resource| (resource.after.contains(work_queue), resource.id == *work_queue));
+    let before = resources.iter().take_while(|resource| resource.id != *work_queue);
+    let before: Vec<ResourceId> = before.map(|resource| resource.id.clone()).collect();
+    for queue in resources.iter_mut().filter(|resource| resource.id == *work_queue) {
+        queue.after.clone_from(&before);
+    }
+}
+
+/// Since when the forge has been completed, if it has been once: its work queue says so.
+pub fn completed<'a>(cx: &Context, inventory: &'a Inventory) -> Option<&'a String> {
+    tag(cx, inventory, COMPLETED_TAG)
 }
 
 /// Whether the forge has been let go and not been adopted completely: its work queue, which is adopted last, says so.
 pub fn is_released(cx: &Context, inventory: &Inventory) -> bool {
-    has_tag(cx, inventory, RELEASED_TAG)
+    tag(cx, inventory, RELEASED_TAG).is_some()
 }
 
-fn has_tag(cx: &Context, inventory: &Inventory, tag: &str) -> bool {
-    let queue = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work));
-    queue.is_some_and(|(queue, _)| cx.owner.owns(&queue.tags) && queue.tags.contains_key(tag))
+fn tag<'a>(cx: &Context, inventory: &'a Inventory, tag: &str) -> Option<&'a String> {
+    let (queue, _) = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work))?;
+    cx.owner.owns(&queue.tags).then(|| queue.tags.get(tag)).flatten()
 }
 
 fn refused(text: impl Into<String>) -> Error {

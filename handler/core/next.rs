@@ -83,12 +83,12 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
         return Ok(Next::Look { after: until.saturating_sub(now), kinds: stale });
     }
     let mut chosen = Vec::new();
-    let mut held: Option<Duration> = None;
+    let mut is_held = false;
     for step in plan.ready() {
         match judge(step, history, situation)? {
             Judged::Take => chosen.push(step),
             Judged::Skip => {}
-            Judged::Unsettled => held = Some(situation.settled.saturating_sub(now)),
+            Judged::Unsettled => is_held = true,
         }
     }
     if !chosen.is_empty() {
@@ -99,9 +99,25 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     if !waits {
         return Err(history.stuck(plan));
     }
-    let kinds = kinds_to_look_at(plan, history, situation, held.is_some());
+    let kinds = kinds_to_look_at(plan, history, situation);
     let pause = history.pause(situation);
-    Ok(Next::Look { after: held.map_or(pause, |held| held.min(pause)), kinds })
+    let until_settled = situation.settled.saturating_sub(now);
+    if is_held && (kinds.is_empty() || until_settled <= pause) {
+        return Ok(Next::Look { after: until_settled, kinds: unsettled(history, situation).collect() });
+    }
+    Ok(Next::Look { after: pause, kinds })
+}
+
+/// The kinds whose absences prove nothing yet.
+fn unsettled<'a>(history: &'a History, situation: &'a Situation<'_>) -> impl Iterator<Item = Kind> + 'a {
+    situation.kinds.iter().copied().filter(|kind| !history.has_looked(*kind, situation.settled))
+}
+
+/// Whether a step rests on an absence that nothing proves yet. Every kind may hold a user of what goes, so all must have
+/// been looked at since absences count.
+fn is_unsettled(step: &Step, history: &History, situation: &Situation<'_>) -> bool {
+    let rests_on_absence = step.action == Action::Delete && step.id.kind.traits().rests_on_absence;
+    rests_on_absence && unsettled(history, situation).next().is_some()
 }
 
 /// Fails on what no waiting mends.
@@ -142,9 +158,7 @@ enum Judged {
 /// Whether a step that is ready is taken now.
 fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Judged> {
     let now = situation.now.mono;
-    let rests_on_absence = step.action == Action::Delete && step.id.kind.traits().rests_on_absence;
-    // Every kind may hold a user of what goes, so all must have been looked at since.
-    if rests_on_absence && situation.kinds.iter().any(|kind| !history.has_looked(*kind, situation.settled)) {
+    if is_unsettled(step, history, situation) {
         return Ok(Judged::Unsettled);
     }
     let Some(attempt) = history.attempts.get(&step.id).filter(|last| last.action == step.action.as_str())
@@ -166,24 +180,17 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// What to look at on the next tick: only what is pending, unless a refusal has its cause outside of what is known,
-/// or a step waits for the proof of an absence.
-fn kinds_to_look_at(
-    plan: &Plan,
-    history: &History,
-    situation: &Situation<'_>,
-    everything: bool,
-) -> BTreeSet<Kind> {
-    let everywhere = history
+/// What to look at on the next tick: only what is pending, and what may be the unseen cause of a refusal. What uses a
+/// resource is of a later kind.
+fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -> BTreeSet<Kind> {
+    let unseen = history
         .attempts
-        .values()
-        .any(|attempt| matches!(&attempt.result, Attempted::Refused { looks_everywhere: true, .. }));
-    if everything || everywhere {
-        return situation.kinds.iter().copied().collect();
-    }
+        .iter()
+        .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
+    let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind >= id.kind));
     let settling = plan.settling.iter().map(|(id, _)| id.kind);
-    let ready = plan.ready().map(|step| step.id.kind);
-    settling.chain(ready).collect()
+    let ready = plan.ready().filter(|step| !is_unsettled(step, history, situation)).map(|step| step.id.kind);
+    users.chain(settling).chain(ready).collect()
 }
 
 /// What to look at after steps have been taken, and how long to wait before; `accepted` are the kinds of the steps
@@ -194,7 +201,7 @@ pub fn after_acting(
     situation: &Situation<'_>,
     accepted: &BTreeSet<Kind>,
 ) -> (Duration, BTreeSet<Kind>) {
-    let kinds = kinds_to_look_at(plan, history, situation, false);
+    let kinds = kinds_to_look_at(plan, history, situation);
     // What IAM and EC2 make is there at once; Batch and the file systems take their time.
     let at_once = accepted.iter().any(|kind| kind.traits().is_immediate);
     (if at_once { Duration::ZERO } else { history.pause(situation) }, kinds)

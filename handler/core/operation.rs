@@ -7,14 +7,14 @@
 
 mod begin;
 mod end;
+mod forge;
 
 use crate::claim::writer::Writer;
 use crate::claim::{Claimant, Verb, duties};
 use crate::deployment::Deployment;
-use crate::desired::is_completed;
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::event::Request;
-use crate::intent::{self, Intent, Phase};
+use crate::intent::{self, Intent};
 use crate::inventory::Inventory;
 use crate::leg::Continuation;
 use crate::name::ForgeId;
@@ -24,6 +24,7 @@ use crate::port::{Cloud, Now, Timestamp, Undelivered};
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -89,6 +90,8 @@ struct Operation<'a, C> {
     intent: Intent,
     claimant: Claimant,
     window: Window,
+    /// When it last sent a write, by the monotonic clock.
+    last_write: Cell<Option<Duration>>,
 }
 
 /// What there is to say at the end.
@@ -138,6 +141,7 @@ pub async fn carry_out<C: Cloud>(
         claimant: intent::claimant(request, operation, signed, by),
         window: Window::of(&now, lambda.time_left, intent.signed, intent.service_timeout),
         intent,
+        last_write: Cell::default(),
     };
     let leg = continuation.map_or(1, |leg| leg.leg);
     let (verb, logical_id) = (request.operation.as_str(), &request.envelope.logical_id);
@@ -215,6 +219,16 @@ impl<C: Cloud> Operation<'_, C> {
     /// Makes the wanted forge, or brings it to what is wanted.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
         self.intent.check()?;
+        let forge = match self.claim_forge(&self.intent.forge).await? {
+            Ok(forge) => forge,
+            Err(outcome) => return Ok(outcome),
+        };
+        let outcome = self.bring_to_what_is_wanted(held).await;
+        self.release_forge(&forge, &outcome).await;
+        outcome
+    }
+
+    async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {
         let cx = self.intent.context(&self.intent.forge);
         let network = match &self.intent.wanted {
             Some(Ok(wanted)) => Box::pin(self.cloud.network(wanted, &cx.names)).await,
@@ -222,19 +236,9 @@ impl<C: Cloud> Operation<'_, C> {
         };
         let is_rollback = held.is_rollback || self.is_rolling_back().await;
         let kinds = self.deployment.kinds();
-        let mut phase = Phase { is_rollback, is_complete: false };
-        loop {
-            let intent = &self.intent;
-            let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, phase);
-            let outcome = self.reconcile(held, &cx, &kinds, &decide).await?;
-            match outcome {
-                Outcome::Done(done) if phase.is_complete || is_completed(&cx, &done.inventory) => {
-                    return Ok(Outcome::Done(done));
-                }
-                Outcome::Done(_) => phase.is_complete = true,
-                outcome => return Ok(outcome),
-            }
-        }
+        let intent = &self.intent;
+        let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, is_rollback);
+        self.reconcile(held, &cx, &kinds, &decide).await
     }
 
     /// Whether the stack is undoing an Update that had succeeded. Only a file system that may have grown asks for it.
@@ -259,11 +263,7 @@ impl<C: Cloud> Operation<'_, C> {
         let mut pending = Vec::new();
         for forge in duties(&held.begun, wanted, held.kept.as_deref()) {
             let Some(id) = ForgeId::parse(&forge) else { continue };
-            let cx = self.intent.context(&id);
-            let intent = &self.intent;
-            let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
-            // A file system may have been made before the deployer turned them off.
-            match self.reconcile(held, &cx, Kind::ALL, &decide).await {
+            match self.remove(held, &id).await {
                 Ok(Outcome::Done(Done { .. })) => drop(gone.insert(forge)),
                 Ok(Outcome::Superseded { lost_tie }) => return Verdict::Superseded { lost_tie },
                 Ok(Outcome::Pending(more)) => pending.extend(more),
@@ -281,6 +281,21 @@ impl<C: Cloud> Operation<'_, C> {
             tracing::warn!(left = left.join("; "), "left to the next operation");
         }
         Verdict::Success { inventory, gone }
+    }
+
+    /// Brings a forge to nothing, or leaves it to another stack.
+    async fn remove(&self, held: &Held, id: &ForgeId) -> Result<Outcome> {
+        let forge = match self.claim_forge(id).await? {
+            Ok(forge) => forge,
+            Err(outcome) => return Ok(outcome),
+        };
+        let cx = self.intent.context(id);
+        let intent = &self.intent;
+        let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
+        // A file system may have been made before the deployer turned them off.
+        let outcome = self.reconcile(held, &cx, Kind::ALL, &decide).await;
+        self.release_forge(&forge, &outcome).await;
+        outcome
     }
 
     async fn reconcile(
@@ -307,6 +322,7 @@ impl<C: Cloud> Operation<'_, C> {
             by: &self.claimant.by,
             claimant: Some(&self.claimant),
             timing: self.deployment.timing,
+            last_write: &self.last_write,
         }
     }
 }

@@ -79,10 +79,11 @@ pub async fn reconcile<C: Cloud>(
     let mut history = History::with_read_lag(writer.timing.read_lag);
     let mut deleted = BTreeSet::new();
     let mut kinds: BTreeSet<Kind> = target.kinds.iter().copied().collect();
+    let mut permit: Option<Permit> = None;
     loop {
         let begun = writer.cloud.now().mono;
-        let permit = match observe(writer, target, &kinds, &mut inventory).await? {
-            Ok(permit) => permit,
+        let unreachable = match observe(writer, target, &kinds, &mut inventory, &mut permit).await? {
+            Ok(unreachable) => unreachable,
             Err(ended) => return Ok(ended),
         };
         history.note_look(&kinds, begun);
@@ -104,18 +105,17 @@ pub async fn reconcile<C: Cloud>(
         };
         let pause = match (next(&plan, &history, &situation)?, &permit) {
             (Next::Finish, _) => return Ok(Outcome::Done(Done { inventory, deleted })),
-            (Next::Act(steps), Ok(permit)) => {
+            (Next::Act(steps), Some(permit)) => {
                 let accepted = act(writer, permit, &steps, &mut history, &situation).await?;
-                deleted.extend(
-                    accepted.iter().filter(|step| step.action == Action::Delete).map(|s| s.id.clone()),
-                );
+                let gone = accepted.iter().filter(|step| step.action == Action::Delete);
+                deleted.extend(gone.map(|step| step.id.clone()));
                 let accepted = accepted.iter().map(|step| step.id.kind).collect();
                 let (pause, more) = after_acting(&plan, &history, &situation, &accepted);
                 kinds = more;
                 pause
             }
             // Nothing may be written now; whoever may is known at the next look.
-            (Next::Act(steps), Err(_)) => {
+            (Next::Act(steps), None) => {
                 kinds = steps.iter().map(|step| step.id.kind).collect();
                 AGAIN
             }
@@ -124,33 +124,46 @@ pub async fn reconcile<C: Cloud>(
                 after
             }
         };
-        if writer.cloud.now().mono + pause >= target.until {
-            let unreachable = permit.err().map(|err| err.to_string());
+        let left = target.until.saturating_sub(writer.cloud.now().mono);
+        if left.is_zero() {
+            let unreachable = unreachable.map(|err| err.to_string());
             return Ok(Outcome::Pending(pending(&plan, &history).into_iter().chain(unreachable).collect()));
         }
         if !pause.is_zero() {
-            writer.cloud.sleep(pause).await;
+            writer.cloud.sleep(pause.min(left)).await;
         }
     }
 }
 
-/// Asks the gate and looks at some kinds, side by side: a permit, unless the table cannot be read; or how it ends.
+/// Looks at some kinds, and beside that asks the gate for a permit, unless the last one is fresh. Gives the table's error
+/// if there can be no permit now; or how it ends.
 async fn observe<C: Cloud>(
     writer: &Writer<'_, C>,
     target: &Target<'_>,
     kinds: &BTreeSet<Kind>,
     inventory: &mut Inventory,
-) -> Result<Result<Result<Permit, TableError>, Outcome>> {
-    let (gate, looked) = join(writer.gate(), look(writer.cloud, target, kinds, inventory)).await;
-    let permit = match gate {
+    permit: &mut Option<Permit>,
+) -> Result<Result<Option<TableError>, Outcome>> {
+    let fresh = permit.take().filter(|permit| permit.is_fresh(&writer.cloud.now()));
+    let gate = async {
+        match fresh {
+            Some(permit) => Gate::Open(permit),
+            None => writer.gate().await,
+        }
+    };
+    let (gate, looked) = join(gate, look(writer.cloud, target, kinds, inventory)).await;
+    let unreachable = match gate {
         Gate::Superseded { lost_tie } => return Ok(Err(Outcome::Superseded { lost_tie })),
         Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
-        Gate::Unreachable(err) => Err(err),
-        Gate::Open(permit) => Ok(permit),
+        Gate::Unreachable(err) => Some(err),
+        Gate::Open(open) => {
+            *permit = Some(open);
+            None
+        }
     };
     Ok(match looked? {
         Some(pending) => Err(Outcome::Pending(pending)),
-        None => Ok(permit),
+        None => Ok(unreachable),
     })
 }
 

@@ -2,12 +2,15 @@
 
 use crate::error::ServiceError;
 use crate::for_each_kind;
+use crate::inventory::Inventory;
 use crate::resource::{
-    Change, Found, Kind, Listing, MutatingCall, Recovery, Resource, ResourceId, TagChanges, Tags, Traits,
+    Change, Found, Kind, Listing, MutatingCall, Phase, Recovery, Resource, ResourceId, TagChanges, Tags,
+    Traits,
 };
 use crate::resources;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 /// A kind that the enums of this file know.
 pub trait Registered: Resource {
@@ -19,13 +22,13 @@ pub trait Registered: Resource {
 
 macro_rules! registry {
     ($($kind:ident => $module:ident, $doc:literal,)+) => {
-        /// What a resource should be, by kind.
+        /// What a resource should be, by kind. Shared, because the same spec is desired at every look.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Spec { $(#[doc = $doc] $kind(Box<<resources::$module::$kind as Resource>::Spec>)),+ }
+        pub enum Spec { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Spec>)),+ }
 
-        /// What AWS says a resource is, by kind.
+        /// What AWS says a resource is, by kind. Shared, as specs are.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Observed { $(#[doc = $doc] $kind(Box<<resources::$module::$kind as Resource>::Observed>)),+ }
+        pub enum Observed { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Observed>)),+ }
 
         /// One mutating AWS call, by kind.
         #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +36,7 @@ macro_rules! registry {
 
         $(impl Registered for resources::$module::$kind {
             fn spec(spec: Self::Spec) -> Spec {
-                Spec::$kind(Box::new(spec))
+                Spec::$kind(Arc::new(spec))
             }
 
             fn observed(observed: &Observed) -> Option<&Self::Observed> {
@@ -142,7 +145,7 @@ macro_rules! registry {
 
         $(impl From<Listing<<resources::$module::$kind as Resource>::Observed>> for Listing<Observed> {
             fn from(listing: Listing<<resources::$module::$kind as Resource>::Observed>) -> Self {
-                listing.map(|observed| Observed::$kind(Box::new(observed)))
+                listing.map(|observed| Observed::$kind(Arc::new(observed)))
             }
         })+
     };
@@ -183,6 +186,12 @@ impl Desired {
             after: Vec::new(),
             is_draining: true,
         }
+    }
+
+    /// Whether it stands as desired; one that only drains counts as such.
+    pub fn stands(&self, inventory: &Inventory) -> bool {
+        let is_so = |existing: &Existing| existing.phase == Phase::Settled && self.drift(existing).is_empty();
+        self.is_draining || inventory.get(&self.id).is_some_and(is_so)
     }
 
     fn tag_changes(&self, existing: &Existing) -> TagChanges {

@@ -1,5 +1,6 @@
 //! What a side answers, without what must differ: IDs, dates, and texts that AWS does not document.
 
+use std::sync::Arc;
 use tower_forge_core::error::{Error, Result};
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Listing, Phase};
@@ -32,7 +33,7 @@ fn of_resource(account: &str, mut existing: Existing) -> String {
     }
     if let Observed::LaunchTemplate(template) = &mut existing.observed {
         assert!(template.template_id.starts_with("lt-"), "{existing:?}");
-        "lt-".clone_into(&mut template.template_id);
+        "lt-".clone_into(&mut Arc::make_mut(template).template_id);
     }
     existing.refs.sort();
     masked(account, &format!("{existing:?}"))

@@ -5,6 +5,7 @@ use crate::aws::clients::Clients;
 use crate::aws::registry;
 use crate::cloud::{Account, http};
 use crate::executor::S;
+use crate::rng::Rng;
 use crate::scripts::Step;
 use crate::site::{GIVEN_ID, Site};
 use crate::world::{Mix, World};
@@ -224,7 +225,7 @@ pub(crate) async fn play(script: fn(&Site) -> Vec<Step>) -> Vec<String> {
     let adapter = Adapter::new().await;
     let site = adapter.site().await;
     let real = answers(&adapter, &site, script(&site)).await;
-    let simulated = Simulated(World::new(1, false, |_| Mix::default()));
+    let simulated = Simulated(World::new(Rng::of_seed(1), false, |_| Mix::default()));
     let site = Site::new(SIMULATED_ACCOUNT, vec!["subnet-1".to_owned()], "sg-1".to_owned());
     let simulated = answers(&simulated, &site, script(&site)).await;
     assert_eq!(real.len(), simulated.len());

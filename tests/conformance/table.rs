@@ -2,7 +2,7 @@
 
 use crate::sides::Adapter;
 use std::collections::BTreeSet;
-use tower_forge_core::claim::{Claimant, End, Item, Recorded, Verb, claim_for_sweep, release_after_sweep};
+use tower_forge_core::claim::{Claimant, End, Item, Recorded, Verb, claim_for_sweep, release};
 use tower_forge_core::port::Timestamp;
 use tower_forge_core::table::{Attributes, Condition, Edit, KEY, Update, Updated, Value};
 use tower_forge_edge::table::ClaimTable;
@@ -78,7 +78,7 @@ const STATES: &[State] = &[
     ("nothing", |_, _| Vec::new()),
     ("a sweep's claim alone", |key, _| vec![claim_for_sweep(key, "sweep/1", NOW)]),
     ("a sweep that is over, alone", |key, _| {
-        vec![claim_for_sweep(key, "sweep/1", NOW), release_after_sweep(key, "sweep/1", NOW)]
+        vec![claim_for_sweep(key, "sweep/1", NOW), release(key, "sweep/1", NOW)]
     }),
     ("claimed", |_, by| vec![by.create.claim(None, Some("Cafe"), NOW)]),
     ("claimed without a forge", |_, by| vec![by.create.claim(None, None, NOW)]),
@@ -114,6 +114,11 @@ const STATES: &[State] = &[
         all.push(by.update.finish(&established("Bar"), NOW));
         all
     }),
+    ("a forge that is claimed", |key, by| vec![on(key, by.create.claim_forge("Cafe", None, NOW))]),
+    ("a forge that is free", |key, by| {
+        let release = by.create.release_forge("Cafe", NOW);
+        vec![on(key, by.create.claim_forge("Cafe", None, NOW)), on(key, release)]
+    }),
     ("deleted", |_, by| {
         vec![by.delete.claim(None, Some("Cafe"), NOW), by.delete.finish(&gone(&["Cafe"]), NOW)]
     }),
@@ -130,16 +135,31 @@ fn updates(key: &str, by: &Claimants, seen: Option<&Item>) -> Vec<(String, Updat
         all.push((name("a claim that saw the item"), claimant.claim(seen, Some("Bar"), LATER)));
         all.push((name("a claim that saw nothing"), claimant.claim(None, None, LATER)));
         all.push((name("a success"), claimant.finish(&established("Bar"), LATER)));
+    }
+    for claimant in [&by.create, &by.again, &by.update, &by.delete] {
+        let name = |what: &str| format!("{what} by {} ({})", claimant.by, claimant.operation);
         all.push((name("a failure"), claimant.finish(&failed(true), LATER)));
         all.push((name("an end"), claimant.finish(&gone(&["Cafe", "Bar"]), LATER)));
         all.push((name("an end for 1/1"), claimant.finish_for("1/1", "FAILED", LATER)));
     }
+    let stranger = Claimant { stack_id: "another stack".to_owned(), ..by.delete.clone() };
+    for claimant in [&by.create, &stranger] {
+        let name = |what: &str| format!("{what} of {}", claimant.stack_id);
+        all.push((name("a claim on a forge"), on(key, claimant.claim_forge("Cafe", seen, NOW))));
+        all.push((name("a late claim on a forge"), on(key, claimant.claim_forge("Cafe", seen, LATER))));
+        all.push((name("the end of a claim on a forge"), on(key, claimant.release_forge("Cafe", LATER))));
+    }
     for sweep in ["sweep/1", "sweep/2"] {
         all.push((format!("{sweep} claims at once"), claim_for_sweep(key, sweep, NOW)));
         all.push((format!("{sweep} claims late"), claim_for_sweep(key, sweep, LATER)));
-        all.push((format!("{sweep} ends"), release_after_sweep(key, sweep, LATER)));
+        all.push((format!("{sweep} ends"), release(key, sweep, LATER)));
     }
     all
+}
+
+/// An update of the item of a forge, made on this one.
+fn on(key: &str, update: Update) -> Update {
+    Update { key: key.to_owned(), ..update }
 }
 
 fn seen(item: Option<&Attributes>) -> Option<Item> {

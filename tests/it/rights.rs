@@ -109,7 +109,8 @@ fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
             ("AllowedRole", rights.allowed_roles.clone()),
         ]),
     };
-    fill(&text, &values).expect("statements are left")
+    let document = serde_json::from_str(&text).expect("a policy is JSON");
+    fill(&document, &values).expect("statements are left")
 }
 
 /// The variables by which the function knows of its rights.

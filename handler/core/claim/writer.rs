@@ -6,6 +6,7 @@ use crate::port::{Clock, Cloud, Table};
 use crate::registry::Write;
 use crate::resource::MutatingCall as _;
 use crate::table::{TableError, Update, Updated};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How long to wait before the table is asked again.
@@ -56,6 +57,8 @@ pub struct Writer<'a, C> {
     pub claimant: Option<&'a Claimant>,
     /// How long permits and calls last.
     pub timing: Timing,
+    /// When it last sent a write, by the monotonic clock.
+    pub last_write: &'a Cell<Option<Duration>>,
 }
 
 /// Reads an item until `until`, by the monotonic clock.
@@ -171,6 +174,7 @@ impl<C: Cloud> Writer<'_, C> {
         if !permit.holds(&self.cloud.now()) {
             return Ok(Written::PermitOver);
         }
+        self.last_write.set(Some(self.cloud.now().mono));
         match self.cloud.write(permit, write).await {
             Err(Error::Call { source, .. }) if write.call.tolerates(&source) => {
                 Ok(if source.is_taken() { Written::Exists } else { Written::Done })

@@ -1,12 +1,14 @@
 //! PURE. The launch template and the compute environments of a forge.
 
+use super::generation::Generation;
 use super::storage::Ids;
-use super::{Declared, Forge, LazyNetwork, generation};
+use super::{Context, Declared, Forge, LazyNetwork};
 use crate::error::{Error, Result};
 use crate::name::{Pool, RoleKind};
 use crate::network::Network;
-use crate::properties::AllocStrategy;
-use crate::resource::{Kind, ResourceId};
+use crate::properties::{AllocStrategy, Properties};
+use crate::registry::{Registered as _, Spec};
+use crate::resource::{Kind, ResourceId, Tags};
 use crate::resources::compute_environment::{
     self, ComputeEnvironment, Instances, Lifecycle, Placement, Resources,
 };
@@ -18,12 +20,29 @@ const GP3_IOPS: i32 = 3000;
 const GP3_THROUGHPUT: i32 = 125;
 
 /// Declares the launch template.
-pub(super) fn template(forge: &mut Forge<'_>, network: &LazyNetwork<'_>, ids: &Ids) -> Result<Declared> {
-    let properties = forge.properties;
-    let boot = boot(forge, network, ids);
-    let user_data = user_data::user_data(&boot)
+pub(super) fn template(
+    forge: &mut Forge<'_>,
+    network: &LazyNetwork<'_>,
+    ids: &Ids,
+    generation: &Generation,
+) -> Result<Declared> {
+    let boot = boot(forge.cx, forge.properties, ids, super::storage::lustre(forge, network));
+    let draft = forge.draft;
+    let spec = if boot == draft.boot {
+        draft.template.clone()
+    } else {
+        template_spec(forge.properties, &boot, &draft.tags)
+    };
+    let name = forge.cx.names.launch_template(&generation.template);
+    let after = later(forge, ids);
+    Ok(forge.declare_spec(ResourceId::new(Kind::LaunchTemplate, name), spec?, &after))
+}
+
+/// What the launch template should be.
+pub(super) fn template_spec(properties: &Properties, boot: &Boot, tags: &Tags) -> Result<Spec> {
+    let user_data = user_data::user_data(boot)
         .map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
-    let spec = launch_template::Spec {
+    Ok(LaunchTemplate::spec(launch_template::Spec {
         root: RootVolume {
             size: properties.ebs_boot_size(),
             encrypted: properties.ebs_encrypted,
@@ -32,11 +51,8 @@ pub(super) fn template(forge: &mut Forge<'_>, network: &LazyNetwork<'_>, ids: &I
             throughput: Some(properties.ebs_throughput()).filter(|throughput| *throughput != GP3_THROUGHPUT),
         },
         user_data,
-        instance_tags: forge.cx.tags(properties),
-    };
-    let name = forge.cx.names.launch_template(&generation::template(properties, ids));
-    let after = later(forge, ids);
-    Ok(forge.declare::<LaunchTemplate>(name, spec, &after))
+        instance_tags: tags.clone(),
+    }))
 }
 
 /// What has to be there before a hash can be known.
@@ -48,22 +64,20 @@ fn later(forge: &Forge<'_>, ids: &Ids) -> Vec<Declared> {
     }
 }
 
-fn boot(forge: &Forge<'_>, network: &LazyNetwork<'_>, ids: &Ids) -> Boot {
-    let properties = forge.properties;
+/// What instances do at boot, given DNS name and mount name of the Lustre file system.
+pub(super) fn boot(cx: &Context, properties: &Properties, ids: &Ids, lustre: (String, String)) -> Boot {
     let (efs, fsx) = match ids {
         Ids::Known { efs, fsx } => (efs.clone(), fsx.clone()),
         Ids::Later => (None, None),
     };
     let path = |path: Option<&str>| path.unwrap_or_default().to_owned();
     let efs = efs.map(|id| EfsMount { id, path: path(properties.efs_mount()) });
-    let fsx = fsx.map(|_| {
-        let (dns_name, mount_name) = super::storage::lustre(forge, network);
-        FsxMount { dns_name, mount_name, path: path(properties.fsx_mount()) }
-    });
+    let (dns_name, mount_name) = lustre;
+    let fsx = fsx.map(|_| FsxMount { dns_name, mount_name, path: path(properties.fsx_mount()) });
     Boot {
-        forge_id: forge.cx.names.id().to_string(),
-        region: forge.cx.region.clone(),
-        log_group: Some(forge.cx.names.log_group()),
+        forge_id: cx.names.id().to_string(),
+        region: cx.region.clone(),
+        log_group: Some(cx.names.log_group()),
         architecture: if properties.arm64_enabled { Architecture::Arm64 } else { Architecture::X86_64 },
         aws_cli: !properties.fusion2_enabled,
         nvme_scratch: properties.nvme_storage_enabled,
@@ -90,14 +104,14 @@ pub(super) struct Pools {
 pub(super) fn declare(
     forge: &mut Forge<'_>,
     network: &mut LazyNetwork<'_>,
-    ids: &Ids,
+    generation: &Generation,
     after: &[Declared],
 ) -> Pools {
     let properties = forge.properties;
     let mut pool = |pool: Pool| {
-        let name = forge.cx.names.environment(pool, &generation::environment(properties, ids, pool));
+        let name = forge.cx.names.environment(pool, &generation.environments[&pool]);
         let network = network.get::<ComputeEnvironment>(forge, &name);
-        let spec = spec(forge, &network, ids, pool);
+        let spec = spec(forge, &network, generation, pool);
         forge.declare::<ComputeEnvironment>(name, spec, after)
     };
     Pools {
@@ -108,14 +122,19 @@ pub(super) fn declare(
     }
 }
 
-fn spec(forge: &Forge<'_>, network: &Network, ids: &Ids, pool: Pool) -> compute_environment::Spec {
+fn spec(
+    forge: &Forge<'_>,
+    network: &Network,
+    generation: &Generation,
+    pool: Pool,
+) -> compute_environment::Spec {
     let properties = forge.properties;
     let placement =
         Placement { subnets: network.subnets(), security_groups: network.security_groups.clone() };
     let resources = if pool == Pool::Head && properties.fargate_head_enabled {
         Resources::Fargate(placement)
     } else {
-        Resources::Instances(Box::new(instances(forge, placement, ids, pool)))
+        Resources::Instances(Box::new(instances(forge, placement, generation, pool)))
     };
     let min_vcpus = if pool == Pool::Work { properties.min_cpus } else { 0 };
     compute_environment::Spec {
@@ -126,7 +145,7 @@ fn spec(forge: &Forge<'_>, network: &Network, ids: &Ids, pool: Pool) -> compute_
     }
 }
 
-fn instances(forge: &Forge<'_>, placement: Placement, ids: &Ids, pool: Pool) -> Instances {
+fn instances(forge: &Forge<'_>, placement: Placement, generation: &Generation, pool: Pool) -> Instances {
     let properties = forge.properties;
     let spot = properties.is_spot() && matches!(pool, Pool::Work | Pool::Dragen);
     let strategy = match pool {
@@ -152,13 +171,13 @@ fn instances(forge: &Forge<'_>, placement: Placement, ids: &Ids, pool: Pool) -> 
         instance_profile: forge.cx.instance_profile_arn(),
         fleet_role: (pool == Pool::Work && properties.needs_fleet_role())
             .then(|| forge.cx.role_arn(RoleKind::Fleet)),
-        launch_template: forge.cx.names.launch_template(&generation::template(properties, ids)),
+        launch_template: forge.cx.names.launch_template(&generation.template),
         image_type: image.to_owned(),
         image_id: match pool {
             Pool::Dragen => properties.dragen_ami_id.clone(),
             _ => properties.image_id.clone(),
         },
         key_pair: properties.ec2_key_pair.clone(),
-        instance_tags: forge.cx.tags(properties),
+        instance_tags: forge.draft.tags.clone(),
     }
 }

@@ -10,21 +10,49 @@ use super::storage::Ids;
 use crate::name::{Pool, hash8};
 use crate::properties::Properties;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Stands for a hash that is not known yet, because a file system has to be made first.
 pub const LATER: &str = "(known later)";
 
-/// The hash of the launch template.
-pub(super) fn template(properties: &Properties, ids: &Ids) -> String {
-    match ids {
-        Ids::Later => LATER.to_owned(),
-        Ids::Known { .. } => hash8(&template_content(properties, ids)),
+/// The hashes of one generation.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    /// The hash of the launch template.
+    pub(super) template: String,
+    /// The hash of the environment of each pool that is wanted.
+    pub(super) environments: BTreeMap<Pool, String>,
+}
+
+impl Generation {
+    /// The generation of these properties and file systems.
+    pub(super) fn of(properties: &Properties, ids: &Ids) -> Self {
+        let content = template_content(properties, ids);
+        let hash = |pool: &Pool| match &content {
+            None => LATER.to_owned(),
+            Some(content) => hash8(&environment_content(properties, content, *pool)),
+        };
+        Self {
+            template: content.as_ref().map_or_else(|| LATER.to_owned(), hash8),
+            environments: pools(properties).into_iter().map(|pool| (pool, hash(&pool))).collect(),
+        }
     }
 }
 
-fn template_content(properties: &Properties, ids: &Ids) -> Value {
-    let Ids::Known { efs, fsx } = ids else { return Value::Null };
-    json!({
+/// The pools that are wanted.
+fn pools(properties: &Properties) -> Vec<Pool> {
+    let wanted = [
+        (Pool::Work, true),
+        (Pool::Head, properties.has_head_environment()),
+        (Pool::OnDemand, properties.on_demand_fallback),
+        (Pool::Dragen, properties.dragen_enabled),
+    ];
+    wanted.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(pool, _)| pool).collect()
+}
+
+fn template_content(properties: &Properties, ids: &Ids) -> Option<Value> {
+    let Ids::Known { efs, fsx } = ids else { return None };
+    Some(json!({
         "EbsBootSize": properties.ebs_boot_size(),
         "EbsEncrypted": properties.ebs_encrypted,
         "EbsKmsKeyId": properties.ebs_kms_key_id,
@@ -38,24 +66,20 @@ fn template_content(properties: &Properties, ids: &Ids) -> Value {
         "Fsx": fsx.as_ref().map(|id| (id, properties.fsx_mount())),
         "ImageRefresh": properties.image_refresh,
         "Tags": properties.tags,
-    })
+    }))
 }
 
-/// The hash of a generation of one pool.
-pub(super) fn environment(properties: &Properties, ids: &Ids, pool: Pool) -> String {
-    if *ids == Ids::Later {
-        return LATER.to_owned();
-    }
+fn environment_content(properties: &Properties, template: &Value, pool: Pool) -> Value {
     let network = json!({
         "VpcId": properties.vpc_id,
         "Subnets": properties.subnets,
         "SecurityGroups": properties.security_groups,
     });
     if pool == Pool::Head && properties.fargate_head_enabled {
-        return hash8(&json!({"Network": network, "ImageRefresh": properties.image_refresh}));
+        return json!({"Network": network, "ImageRefresh": properties.image_refresh});
     }
     let mut content = json!({
-        "Template": template_content(properties, ids),
+        "Template": template,
         "Network": network,
         "ImageId": properties.image_id,
         "Ec2KeyPair": properties.ec2_key_pair,
@@ -80,5 +104,5 @@ pub(super) fn environment(properties: &Properties, ids: &Ids, pool: Pool) -> Str
         }),
     };
     content["Line"] = more;
-    hash8(&content)
+    content
 }

@@ -2,6 +2,7 @@
 
 use super::{Forge, LazyNetwork, refused};
 use crate::error::Result;
+use crate::properties::Properties;
 use crate::registry::{Existing, Registered};
 use crate::resource::Phase;
 use crate::resources::efs::{self, Efs};
@@ -100,16 +101,28 @@ fn refuse(spec: &fsx::Spec, observed: &fsx::Observed) -> Result<()> {
     Ok(())
 }
 
+impl Ids {
+    /// The IDs, given those of what has been made.
+    fn of(properties: &Properties, efs: Option<String>, fsx: Option<String>) -> Self {
+        let efs = efs.or_else(|| properties.efs_id.clone());
+        let fsx = fsx.or_else(|| properties.fsx_name.clone());
+        let later = properties.has_efs() && efs.is_none() || properties.has_fsx() && fsx.is_none();
+        if later { Self::Later } else { Self::Known { efs, fsx } }
+    }
+
+    /// The IDs before anything has been made.
+    pub(super) fn given(properties: &Properties) -> Self {
+        Self::of(properties, None, None)
+    }
+}
+
 /// The IDs, as far as they are known.
 pub(super) fn ids(forge: &Forge<'_>) -> Ids {
     let properties = forge.properties;
-    let efs = made::<Efs>(forge).filter(|_| properties.efs_create).map(|efs| efs.id.clone());
-    let efs = efs.or_else(|| properties.efs_id.clone());
+    let efs = made::<Efs>(forge).filter(|_| properties.efs_create);
     // The mount name comes with the first answer, as a rule.
     let fsx = made::<Fsx>(forge).filter(|fsx| properties.fsx_size.is_some() && !fsx.mount_name.is_empty());
-    let fsx = fsx.map(|fsx| fsx.id.clone()).or_else(|| properties.fsx_name.clone());
-    let later = properties.has_efs() && efs.is_none() || properties.has_fsx() && fsx.is_none();
-    if later { Ids::Later } else { Ids::Known { efs, fsx } }
+    Ids::of(properties, efs.map(|efs| efs.id.clone()), fsx.map(|fsx| fsx.id.clone()))
 }
 
 fn made<'a, R: Registered>(forge: &Forge<'a>) -> Option<&'a R::Observed> {

@@ -18,6 +18,7 @@ use crate::resources::{
 };
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1";
 
@@ -75,21 +76,21 @@ fn made(resource: &Desired) -> Existing {
                 inline: spec.inline.clone(),
                 boundary: spec.boundary.clone(),
             };
-            (Observed::Role(Box::new(observed)), Vec::new())
+            (Observed::Role(Arc::new(observed)), Vec::new())
         }
         Spec::InstanceProfile(spec) => {
             let observed = instance_profile::Observed { roles: vec![spec.role.clone()] };
             let refs = vec![ResourceId::new(Kind::Role, &spec.role)];
-            (Observed::InstanceProfile(Box::new(observed)), refs)
+            (Observed::InstanceProfile(Arc::new(observed)), refs)
         }
         Spec::LogGroup(spec) => {
             let retention_days = Some(spec.retention_days);
             let observed = log_group::Observed { arn: String::new(), retention_days };
-            (Observed::LogGroup(Box::new(observed)), Vec::new())
+            (Observed::LogGroup(Arc::new(observed)), Vec::new())
         }
         Spec::LaunchTemplate(_) => {
             let observed = launch_template::Observed { template_id: "lt-1".to_owned() };
-            (Observed::LaunchTemplate(Box::new(observed)), Vec::new())
+            (Observed::LaunchTemplate(Arc::new(observed)), Vec::new())
         }
         Spec::ComputeEnvironment(spec) => {
             let compute_environment::Lifecycle::Active { min_vcpus } = spec.lifecycle else {
@@ -111,7 +112,7 @@ fn made(resource: &Desired) -> Existing {
                 ResourceId::new(Kind::InstanceProfile, "TowerForge-Cafe-InstanceRole"),
                 ResourceId::new(Kind::LaunchTemplate, &instances.launch_template),
             ];
-            (Observed::ComputeEnvironment(Box::new(observed)), refs)
+            (Observed::ComputeEnvironment(Arc::new(observed)), refs)
         }
         Spec::JobQueue(spec) => {
             let observed = job_queue::Observed {
@@ -127,7 +128,7 @@ fn made(resource: &Desired) -> Existing {
                 .iter()
                 .map(|arn| ResourceId::new(Kind::ComputeEnvironment, name_of(arn)))
                 .collect();
-            (Observed::JobQueue(Box::new(observed)), refs)
+            (Observed::JobQueue(Arc::new(observed)), refs)
         }
         Spec::Efs(_) | Spec::Fsx(_) => panic!("these tests make no file systems"),
     };
@@ -143,7 +144,9 @@ fn made(resource: &Desired) -> Existing {
 
 /// AWS after a forge with these properties has been made.
 pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
-    let resources = desired(&context(), wanted, &network(), &Inventory::default()).unwrap();
+    let resources =
+        desired(&context(), wanted, &Draft::of(&context(), wanted), &network(), &Inventory::default())
+            .unwrap();
     let mut inventory = Inventory::default();
     for resource in &resources {
         inventory.resources.insert(resource.id.clone(), made(resource));
@@ -152,7 +155,8 @@ pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
 }
 
 fn plan_for(wanted: &Properties, inventory: &Inventory) -> Plan {
-    let resources = desired(&context(), wanted, &network(), inventory).unwrap();
+    let resources =
+        desired(&context(), wanted, &Draft::of(&context(), wanted), &network(), inventory).unwrap();
     plan(&resources, inventory, &context().owner, &|_| false)
 }
 
@@ -228,6 +232,28 @@ fn another_instance_type_is_another_generation_beside_the_first() {
 }
 
 #[test]
+fn a_work_queue_is_adopted_after_all_that_it_does_not_hold_up() {
+    let inventory = forge_of(&properties(json!({})));
+    let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let mut resources =
+        desired(&context(), &wanted, &Draft::of(&context(), &wanted), &network(), &inventory).unwrap();
+    let work_queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    put_last(&mut resources, &work_queue);
+    let (last, others): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| resource.id == work_queue);
+    let (behind, before): (Vec<_>, Vec<_>) =
+        others.iter().partition(|other| other.after.contains(&work_queue));
+    let names =
+        |resources: Vec<&Desired>| resources.iter().map(|each| each.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        names(behind.into_iter().copied().collect()),
+        ["compute environment TowerForge-Cafe-work-65346d53"]
+    );
+    let before: Vec<ResourceId> = before.iter().map(|resource| resource.id.clone()).collect();
+    assert_eq!(last[0].after, before);
+    assert!(before.iter().any(|id| id.kind == Kind::LogGroup) && before.len() > 5, "{before:?}");
+}
+
+#[test]
 fn limits_change_in_place() {
     let inventory = forge_of(&properties(json!({})));
     check(
@@ -259,24 +285,26 @@ fn a_full_queue_refuses_a_further_generation_while_all_run_jobs() {
         old.id.name = format!("TowerForge-Cafe-work-{hash}");
         old.tags.insert(RETIRING_TAG.to_owned(), "2026-11-24T11:00:00Z".to_owned());
         let Observed::ComputeEnvironment(observed) = &mut old.observed else { unreachable!() };
-        observed.enabled = false;
-        observed.is_idle = false;
+        let observed = Arc::make_mut(observed);
+        (observed.enabled, observed.is_idle) = (false, false);
         let arn = context().environment_arn(&old.id.name);
         let queue = inventory.resources.get_mut(&queue).unwrap();
         let Observed::JobQueue(queue) = &mut queue.observed else { unreachable!() };
-        queue.order.push(arn);
+        Arc::make_mut(queue).order.push(arn);
         inventory.resources.insert(old.id.clone(), old);
     }
     let serving = inventory.resources.get_mut(&serving.id).unwrap();
     let Observed::ComputeEnvironment(observed) = &mut serving.observed else { unreachable!() };
-    observed.is_idle = false;
+    Arc::make_mut(observed).is_idle = false;
 
-    let err = desired(&context(), &properties(json!({"InstanceTypes": "m6i"})), &network(), &inventory)
-        .unwrap_err();
+    let desire = |wanted: &Properties| {
+        desired(&context(), wanted, &Draft::of(&context(), wanted), &network(), &inventory)
+    };
+    let err = desire(&properties(json!({"InstanceTypes": "m6i"}))).unwrap_err();
     assert!(
         matches!(&err, Error::Refused(text) if text.contains("00000002") && text.contains("nothing was changed")),
         "{err}"
     );
     // A change in place is none of it.
-    assert!(desired(&context(), &properties(json!({"MaxCpus": "9"})), &network(), &inventory).is_ok());
+    assert!(desire(&properties(json!({"MaxCpus": "9"}))).is_ok());
 }

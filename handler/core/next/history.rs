@@ -47,7 +47,7 @@ pub(super) enum Attempted {
     /// AWS took it.
     Accepted,
     /// AWS refused it, as it will until something has passed; since when, and why.
-    Refused { since: Duration, reason: String, looks_everywhere: bool },
+    Refused { since: Duration, reason: String, has_unseen_cause: bool },
     /// AWS refused it for good.
     Failed(Error),
 }
@@ -137,7 +137,7 @@ impl History {
             _ => now,
         };
         let result = match self.transient(&err, &step.id, now.saturating_sub(since), now) {
-            Some((reason, looks_everywhere)) => Attempted::Refused { since, reason, looks_everywhere },
+            Some((reason, has_unseen_cause)) => Attempted::Refused { since, reason, has_unseen_cause },
             None => Attempted::Failed(err.clone()),
         };
         let ends = matches!(result, Attempted::Failed(_))

@@ -16,9 +16,11 @@ fn all() -> BTreeSet<Kind> {
     Kind::ALL.iter().copied().collect()
 }
 
-/// Decides about a forge that is to go, after a look at everything at `looked`.
-fn deleting(history: &mut History, looked: u64, at: u64, settled: u64) -> Vec<String> {
-    let inventory = forge_of(&properties(json!({})));
+/// Decides about a forge that is to go, or of which only roles are left, after a look at everything at `looked`.
+fn deleting(only_roles: bool, looked: u64, at: u64, settled: u64) -> Vec<String> {
+    let mut inventory = forge_of(&properties(json!({})));
+    inventory.resources.retain(|id, _| !only_roles || id.kind == Kind::Role);
+    let mut history = History::default();
     let owner = context().owner;
     history.note_look(&all(), S(looked));
     let plan = plan(&[], &inventory, &owner, &|_| false);
@@ -31,7 +33,7 @@ fn deleting(history: &mut History, looked: u64, at: u64, settled: u64) -> Vec<St
         settled: S(settled),
         seed: "Cafe",
     };
-    match next(&plan, history, &situation).unwrap() {
+    match next(&plan, &history, &situation).unwrap() {
         Next::Act(steps) => steps.iter().map(|step| step.id.to_string()).collect(),
         Next::Finish | Next::Look { .. } => Vec::new(),
     }
@@ -40,11 +42,12 @@ fn deleting(history: &mut History, looked: u64, at: u64, settled: u64) -> Vec<St
 #[test]
 fn a_deletion_that_rests_on_an_absence_waits_until_looks_prove_one() {
     let role = "role TowerForge-Cafe-ExecutionRole".to_owned();
-    assert!(deleting(&mut History::default(), 100, 100, 0).contains(&role));
-    let early = deleting(&mut History::default(), 100, 100, 130);
+    assert!(deleting(true, 100, 100, 0).contains(&role));
+    assert!(deleting(true, 100, 100, 130).is_empty());
+    assert!(deleting(true, 129, 131, 130).is_empty(), "the look began before");
+    assert!(deleting(true, 130, 131, 130).contains(&role));
+    let early = deleting(false, 100, 100, 130);
     assert!(!early.contains(&role) && !early.is_empty(), "queues and environments go meanwhile: {early:?}");
-    assert!(!deleting(&mut History::default(), 129, 131, 130).contains(&role), "the look began before");
-    assert!(deleting(&mut History::default(), 130, 131, 130).contains(&role));
 }
 
 #[test]
@@ -52,7 +55,14 @@ fn what_stands_is_finished_only_by_looks_that_count() {
     let wanted = properties(json!({}));
     let inventory = forge_of(&wanted);
     let cx = context();
-    let desired = crate::desired::desired(&cx, &wanted, &network(), &inventory).unwrap();
+    let desired = crate::desired::desired(
+        &cx,
+        &wanted,
+        &crate::desired::Draft::of(&cx, &wanted),
+        &network(),
+        &inventory,
+    )
+    .unwrap();
     let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
     let decide = |looked: u64, settled: u64| {
         let mut history = History::default();
@@ -98,7 +108,7 @@ fn refused(code: &str, message: &str, tries: usize) -> (Option<Error>, bool) {
     let everywhere = history
         .attempts
         .values()
-        .any(|attempt| matches!(attempt.result, Attempted::Refused { looks_everywhere: true, .. }));
+        .any(|attempt| matches!(attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
     (ended, everywhere)
 }
 
@@ -128,7 +138,14 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let mut inventory = Inventory::default();
     let account = crate::resource::AccountUse { total: 49, ..Default::default() };
     inventory.replace(Kind::ComputeEnvironment, crate::resource::Listing { found: Vec::new(), account });
-    let desired = crate::desired::desired(&cx, &wanted, &network(), &inventory).unwrap();
+    let desired = crate::desired::desired(
+        &cx,
+        &wanted,
+        &crate::desired::Draft::of(&cx, &wanted),
+        &network(),
+        &inventory,
+    )
+    .unwrap();
     let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
     let err = refuse(&plan, &inventory).unwrap_err().to_string();
     assert!(err.contains("49 compute environments") && err.contains("needs 2 more"), "{err}");

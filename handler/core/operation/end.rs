@@ -31,14 +31,15 @@ impl<C: Cloud> Operation<'_, C> {
         }
         let now = self.cloud.now().mono;
         let left = |then: Duration| u64::try_from(then.saturating_sub(now).as_millis()).unwrap_or_default();
+        // What this leg has made, the next one's reads may not show yet.
+        let shown = |wrote: Duration| wrote + self.deployment.timing.call + self.deployment.timing.read_lag;
         let continuation = Continuation {
             leg,
             by: self.claimant.by.clone(),
             operation: self.claimant.operation.clone(),
             signed: self.claimant.signed,
             look_not_before: left(held.look),
-            // What this leg has made, the next one's reads may not show yet.
-            close_not_before: left(held.settled.max(now + self.deployment.timing.read_lag)),
+            close_not_before: left(held.settled.max(self.last_write.get().map_or(now, shown))),
             kept: held.kept.clone(),
         };
         let Err(err) = self.cloud.continue_later(&continuation).await else {

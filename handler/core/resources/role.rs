@@ -107,7 +107,7 @@ impl Resource for Role {
         noun: "role",
         is_immediate: true,
         quota: None,
-        outlives_instances: false,
+        outlives_instances: true,
         rests_on_absence: true,
         keeps_references: true,
         feature: None,

@@ -4,6 +4,7 @@ use crate::executor::{Ms, S};
 use crate::world::{LAG, LOGICAL, STACK, World};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::name::{FORGE_TAG, LOGICAL_TAG, Names, RELEASED_TAG, STACK_TAG};
 use tower_forge_core::registry::{Existing, Observed};
@@ -112,6 +113,7 @@ fn as_shown(existing: &Existing, names: &Names) -> Existing {
     if let Observed::Role(role) = &mut shown.observed
         && existing.tags.get(FORGE_TAG).map(String::as_str) != Some(names.id().as_str())
     {
+        let role = Arc::make_mut(role);
         role.managed.clear();
         role.inline.clear();
     }

@@ -5,6 +5,7 @@ use crate::executor::{Ms, S};
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Kind, Phase, ResourceId, Tags};
@@ -49,14 +50,14 @@ fn refs(service_role: &str, resources: &compute_environment::Resources) -> Vec<R
 
 fn environment(version: &mut Version) -> Option<&mut compute_environment::Observed> {
     match &mut version.existing.observed {
-        Observed::ComputeEnvironment(observed) => Some(observed),
+        Observed::ComputeEnvironment(observed) => Some(Arc::make_mut(observed)),
         _ => None,
     }
 }
 
 fn queue(version: &mut Version) -> Option<&mut job_queue::Observed> {
     match &mut version.existing.observed {
-        Observed::JobQueue(observed) => Some(observed),
+        Observed::JobQueue(observed) => Some(Arc::make_mut(observed)),
         _ => None,
     }
 }
@@ -169,7 +170,7 @@ impl World {
             phase: Phase::Settled,
             refs: refs(service_role, resources),
             created: None,
-            observed: Observed::ComputeEnvironment(Box::new(observed)),
+            observed: Observed::ComputeEnvironment(Arc::new(observed)),
         }));
         self.begin(id, Phase::Settling("CREATING".to_owned()), self.takes(4 * S, 60 * S), |_| {});
     }
@@ -287,7 +288,7 @@ impl World {
                 phase: Phase::Settled,
                 refs: spec.order.iter().map(|arn| environment_id(arn)).collect(),
                 created: None,
-                observed: Observed::JobQueue(Box::new(observed)),
+                observed: Observed::JobQueue(Arc::new(observed)),
             }));
             self.begin(id, Phase::Settling("CREATING".to_owned()), self.takes(S, 8 * S), |_| {});
             return Ok(());

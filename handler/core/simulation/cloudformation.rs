@@ -72,7 +72,7 @@ impl CloudFormation {
 
     fn request(&self, ask: &Ask<'_>) -> Request {
         let time = rfc3339(self.world.wall()).replace(['-', ':'], "");
-        let signature = self.world.sim.rng.next();
+        let signature = self.world.fresh();
         let url = format!(
             "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/{}\
              ?X-Amz-Date={time}&X-Amz-Expires=7200&X-Amz-Signature={signature:016x}",

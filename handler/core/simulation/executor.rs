@@ -1,7 +1,7 @@
 //! One thread, virtual time, a heap of (time, tie, sequence). A kill drops the future; while it is frozen, a future is
 //! not polled.
 
-use crate::rng::Rng;
+use crate::rng::{Rng, WORLD};
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -87,9 +87,9 @@ const LIMIT: u32 = 2_000_000;
 
 impl Executor {
     /// An executor at the beginning of a life.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(rng: Rng) -> Self {
         Self {
-            rng: Rng::new(seed),
+            rng,
             now: Cell::new(100 * S),
             sequence: Cell::default(),
             heap: RefCell::default(),
@@ -124,7 +124,7 @@ impl Executor {
     fn push(&self, at: Ms, what: What) {
         let sequence = self.sequence.get() + 1;
         self.sequence.set(sequence);
-        let key = (at.max(self.now()), self.rng.next(), sequence);
+        let key = (at.max(self.now()), self.rng.tie(), sequence);
         self.heap.borrow_mut().push(Entry { key, what });
     }
 
@@ -179,7 +179,10 @@ impl Executor {
         }
         self.current.set(id);
         self.armed.set(task.armed);
-        match task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        self.rng.enter(WORLD + 1 + id);
+        let polled = task.future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.rng.enter(WORLD);
+        match polled {
             Poll::Ready(well) => {
                 drop(task.future);
                 (task.done)(well);

@@ -40,11 +40,9 @@ pub(crate) struct Host {
 impl Host {
     /// A host whose clock is somewhat off.
     pub(crate) fn new(world: &Rc<World>, verb: Option<Verb>, payload: Option<Payload>) -> Self {
-        let skew = if world.mix.is_rough {
-            i64::try_from(world.sim.rng.range(0, 2000)).unwrap_or_default() - 1000
-        } else {
-            0
-        };
+        let drawn = if world.mix.is_rough { world.sim.rng.range(0, 2000) } else { 0 };
+        let drawn = i64::try_from(drawn).unwrap_or_default();
+        let skew = if drawn > 1000 { 1000 - drawn } else { drawn };
         let world = Rc::clone(world);
         Self {
             world,
@@ -98,7 +96,7 @@ impl Clock for Host {
     }
 
     fn random(&self) -> u64 {
-        self.world.sim.rng.next()
+        self.world.fresh()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::executor::S;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Kind, Phase, ResourceId, Tags};
@@ -56,7 +57,7 @@ impl World {
             }
             let (trust, boundary) = (trust.clone(), boundary.clone());
             let (managed, inline) = (BTreeSet::new(), BTreeMap::new());
-            let observed = Observed::Role(Box::new(role::Observed { trust, managed, inline, boundary }));
+            let observed = Observed::Role(Arc::new(role::Observed { trust, managed, inline, boundary }));
             self.put(self.newborn(id, tags, Vec::new(), observed));
             return Ok(());
         }
@@ -77,6 +78,7 @@ impl World {
         }
         self.edit(id, |version| {
             let Observed::Role(observed) = &mut version.existing.observed else { return };
+            let observed = Arc::make_mut(observed);
             match call {
                 Call::Attach(arn) => drop(observed.managed.insert(arn.clone())),
                 Call::Detach(arn) => drop(observed.managed.remove(arn)),
@@ -118,7 +120,7 @@ impl World {
                 return Err(exists(id));
             }
             let observed =
-                Observed::InstanceProfile(Box::new(instance_profile::Observed { roles: Vec::new() }));
+                Observed::InstanceProfile(Arc::new(instance_profile::Observed { roles: Vec::new() }));
             self.put(self.newborn(id, tags, Vec::new(), observed));
             return Ok(());
         }
@@ -159,7 +161,7 @@ impl World {
         self.edit(id, |version| {
             version.existing.refs = roles.iter().map(|role| of_role(role)).collect();
             version.existing.observed =
-                Observed::InstanceProfile(Box::new(instance_profile::Observed { roles }));
+                Observed::InstanceProfile(Arc::new(instance_profile::Observed { roles }));
         });
         Ok(())
     }
@@ -174,7 +176,7 @@ impl World {
                 return Err(refusal(code, "Launch template name already in use."));
             }
             let template_id = format!("lt-{:017x}", self.fresh());
-            let observed = Observed::LaunchTemplate(Box::new(launch_template::Observed { template_id }));
+            let observed = Observed::LaunchTemplate(Arc::new(launch_template::Observed { template_id }));
             self.put(self.newborn(id, tags, Vec::new(), observed));
             return Ok(());
         }
@@ -213,13 +215,13 @@ impl World {
             (Call::Create(tags), None) => {
                 let arn = format!("arn:aws:logs:eu-west-1:123456789012:log-group:{}", id.name);
                 let observed =
-                    Observed::LogGroup(Box::new(log_group::Observed { arn, retention_days: None }));
+                    Observed::LogGroup(Arc::new(log_group::Observed { arn, retention_days: None }));
                 self.put(self.newborn(id, tags, Vec::new(), observed));
             }
             (_, None) => return Err(refusal("ResourceNotFoundException", text)),
             (Call::Retain(days), Some(_)) => self.edit(id, |version| {
                 let Observed::LogGroup(observed) = &mut version.existing.observed else { return };
-                observed.retention_days = Some(*days);
+                Arc::make_mut(observed).retention_days = Some(*days);
             }),
             (Call::Tag { tags, .. }, Some(_)) => self.edit_tags(id, tags, &[]),
             (Call::Untag { keys, .. }, Some(_)) => self.edit_tags(id, &Tags::new(), keys),

@@ -6,7 +6,7 @@ use crate::stack_view::Asked;
 use crate::world::{V, World};
 use std::collections::{BTreeMap, HashMap};
 use tower_forge_core::claim::{Item, Verb};
-use tower_forge_core::intent::{Intent, Phase as Moment};
+use tower_forge_core::intent::Intent;
 use tower_forge_core::inventory::Inventory;
 use tower_forge_core::name::FORGE_TAG;
 use tower_forge_core::network::Network;
@@ -302,10 +302,10 @@ impl World {
         match asked.verb {
             Verb::Delete => self.judge_gone(asked),
             Verb::Create | Verb::Update => {
-                if let Some(left) = self.differs(asked) {
+                let intent = self.intent(asked);
+                if let Some(left) = self.differs(&intent) {
                     self.fail(format!("{:?} answered SUCCESS, but {left}", asked.verb));
                 }
-                let intent = self.intent(asked);
                 if intent.forge.as_str() != physical_id {
                     self.fail(format!("{:?} answered SUCCESS with another ID than its forge's", asked.verb));
                 }
@@ -330,15 +330,15 @@ impl World {
         }
     }
 
-    fn intent(&self, asked: &Asked) -> Intent {
+    /// What an operation asks for.
+    pub(crate) fn intent(&self, asked: &Asked) -> Intent {
         let signed =
             Timestamp::from_secs(asked.request.envelope.response_url.signed_at().unwrap_or_default());
         Intent::read(&asked.request, &self.deployment, signed)
     }
 
     /// What sets the world apart from what an operation wanted: core's own plan must be empty.
-    pub(crate) fn differs(&self, asked: &Asked) -> Option<String> {
-        let intent = self.intent(asked);
+    pub(crate) fn differs(&self, intent: &Intent) -> Option<String> {
         let cx = intent.context(&intent.forge);
         let mut inventory = Inventory::default();
         for kind in Kind::ALL {
@@ -351,8 +351,7 @@ impl World {
             }
             inventory.replace(*kind, listing);
         }
-        let moment = Moment { is_rollback: false, is_complete: true };
-        let desired = match intent.decide(&cx, &Ok(network()), &inventory, moment) {
+        let desired = match intent.decide(&cx, &Ok(network()), &inventory, false) {
             Ok(desired) => desired,
             Err(err) => return Some(err.to_string()),
         };

@@ -48,10 +48,10 @@ fn by_chance(world: &World) -> Delivery {
     let rng = &world.sim.rng;
     let late = || match rng.range(0, 99) {
         _ if !world.mix.is_rough || world.calm.get() => 50,
-        0 => rng.range(600 * S, 3600 * S),
-        1..=3 => rng.range(20 * S, 600 * S),
-        4..=12 => rng.range(S, 20 * S),
-        _ => rng.range(10, 500),
+        0..=86 => rng.range(10, 500),
+        87..=95 => rng.range(S, 20 * S),
+        96..=98 => rng.range(20 * S, 600 * S),
+        _ => rng.range(600 * S, 3600 * S),
     };
     let again =
         world.chance(60).then(|| if rng.permille(500) { late() } else { rng.log_range(100, 3600 * S) });

@@ -2,6 +2,7 @@
 
 use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
+use crate::rng::Rng;
 use crate::template::Template;
 use crate::world::{Mix, World};
 use std::rc::Rc;
@@ -218,7 +219,7 @@ impl CloudFormation {
         }
         world.count("quiet check");
         let asked = last.filter(|asked| asked.verb != Verb::Delete);
-        if let Some(left) = asked.and_then(|asked| world.differs(&asked)) {
+        if let Some(left) = asked.and_then(|asked| world.differs(&world.intent(&asked))) {
             world.fail(format!("quiet: {template:?} is wanted, and {left}"));
         }
         let listed = world.ledger.borrow().only().map(|item| item.forges).unwrap_or_default();
@@ -232,7 +233,7 @@ impl CloudFormation {
     }
 }
 
-fn mix(rng: &crate::rng::Rng) -> Mix {
+fn mix(rng: &Rng) -> Mix {
     Mix {
         is_rough: true,
         lag: *rng.pick(&[0, 150, 350]),
@@ -244,11 +245,11 @@ fn mix(rng: &crate::rng::Rng) -> Mix {
     }
 }
 
-/// Plays the life of a seed.
-pub(crate) fn play(seed: u64, is_written: bool) -> Rc<World> {
-    let world = World::new(seed, is_written, |sim| mix(&sim.rng));
+/// Plays the life that these draws make.
+pub(crate) fn play(rng: Rng, is_written: bool) -> Rc<World> {
+    let world = World::new(rng, is_written, |sim| mix(&sim.rng));
     world.say(|| format!("{:?}", world.mix));
-    let timeout = if world.sim.rng.permille(700) { 3600 * S } else { 600 * S };
+    let timeout = if world.sim.rng.permille(300) { 600 * S } else { 3600 * S };
     world.let_others_act();
     let foreign = world.foreign();
     let stack = CloudFormation { world: Rc::clone(&world), timeout };

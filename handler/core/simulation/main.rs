@@ -14,12 +14,14 @@ mod named;
 mod others;
 mod population;
 mod rng;
+mod shrink;
 mod stack_view;
 mod story;
 mod template;
 mod world;
 
 use population::Played;
+use rng::{Rng, Tape};
 
 /// How many lives a test run plays, unless `TOWER_FORGE_LIVES` says otherwise.
 const LIVES: u64 = 10_000;
@@ -89,17 +91,34 @@ fn rare(played: &Played) -> Vec<String> {
 fn whatever_happens_the_invariants_hold_and_everything_happens_sometimes() {
     let lives = std::env::var("TOWER_FORGE_LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(LIVES);
     let played = population::play(0, lives, &|_| {});
-    if let Some((seed, fault)) = played.faults.first() {
-        let script = life::play(*seed, true).story.lines.borrow().join("\n");
-        panic!("{script}\n\nseed {seed}: {fault}\n\n{}", played.summary());
+    if let Some((seed, _)) = played.faults.first() {
+        panic!("{}\n\n{}", shrink::script(*seed), played.summary());
     }
     println!("{}", played.summary());
     assert_eq!(rare(&played), Vec::<String>::new(), "occurred in fewer than 20 of 10,000 lives");
 }
 
-/// The same seed is the same life.
+/// The same draws are the same life.
 #[test]
 fn a_life_can_be_played_again() {
-    let script = || life::play(7, true).story.lines.borrow().clone();
-    assert_eq!(script(), script());
+    let world = life::play(Rng::of_seed(7), true);
+    let again = life::play(Rng::of_tape(&world.sim.rng.tape()), true);
+    assert_eq!(*world.story.lines.borrow(), *again.story.lines.borrow());
+}
+
+/// What a life is to show stands for a fault here.
+#[test]
+fn a_life_shrinks_to_what_its_fault_needs() {
+    let legs = |tape: &Tape| {
+        let world = life::play(Rng::of_tape(tape), false);
+        let has_legs =
+            world.story.counts.borrow().contains_key("leg: the work goes on in another invocation");
+        has_legs.then(|| world.sim.rng.tape())
+    };
+    let tape = |seed| life::play(Rng::of_seed(seed), false).sim.rng.tape();
+    let long = (0..1000).find_map(|seed| legs(&tape(seed))).expect("some life has legs");
+    let (short, lives) = shrink::shrink(long.clone(), 300, legs);
+    assert!(legs(&short).is_some());
+    let (before, after) = (shrink::lively(&long).len(), shrink::lively(&short).len());
+    assert!(after < before / 10, "{before} draws became {after} by {lives} lives");
 }

@@ -3,6 +3,7 @@
 use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
 use crate::life::run;
+use crate::rng::Rng;
 use crate::template::Template;
 use crate::world::{Delivery, Mix, World};
 use std::rc::Rc;
@@ -23,7 +24,7 @@ const REPLACEMENT: Template = Template { identity: 1, ..Template::PLAIN };
 
 /// Plays one life; prints it as a script if an invariant breaks.
 fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormation) -> F) -> Rc<World> {
-    let world = World::new(1, true, |_| mix);
+    let world = World::new(Rng::of_seed(2), true, |_| mix);
     let stack = CloudFormation { world: Rc::clone(&world), timeout: 3600 * S };
     let script = script(stack);
     let end = Rc::clone(&world);

@@ -6,6 +6,7 @@ use crate::lambda::sweep_once;
 use crate::world::{LOGICAL, STACK, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use tower_forge_core::name::{FORGE_TAG, ForgeId, LOGICAL_TAG, Names, Pool, RoleKind, STACK_TAG};
 use tower_forge_core::properties::Identity;
 use tower_forge_core::registry::{Existing, Observed};
@@ -32,7 +33,7 @@ fn queue_of(name: &str, tags: Tags, held: &[ResourceId]) -> Version {
         phase: Phase::Settled,
         refs: held.to_vec(),
         created: None,
-        observed: Observed::JobQueue(Box::new(observed)),
+        observed: Observed::JobQueue(Arc::new(observed)),
     })
 }
 
@@ -103,7 +104,7 @@ impl World {
             phase: Phase::Settled,
             refs: Vec::new(),
             created: Some(self.seconds()),
-            observed: Observed::Role(Box::new(observed)),
+            observed: Observed::Role(Arc::new(observed)),
         }));
     }
 
@@ -185,7 +186,7 @@ impl World {
             self.edit(&profile, |version| {
                 version.existing.refs.clear();
                 if let Observed::InstanceProfile(observed) = &mut version.existing.observed {
-                    observed.roles.clear();
+                    Arc::make_mut(observed).roles.clear();
                 }
             });
         }

@@ -1,6 +1,8 @@
 //! Many lives on all cores.
 
 use crate::life;
+use crate::rng::Rng;
+use crate::story::sort_of;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +36,7 @@ impl Played {
     }
 
     fn note(&mut self, seed: u64) {
-        let world = life::play(seed, false);
+        let world = life::play(Rng::of_seed(seed), false);
         self.lives += 1;
         for (what, count) in world.story.counts.borrow().iter() {
             *self.counts.entry(what).or_default() += count;
@@ -76,9 +78,7 @@ impl Played {
     pub(crate) fn broken(&self) -> String {
         let mut kinds: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for (seed, fault) in &self.faults {
-            let words = fault.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
-            let words: String = words.collect::<Vec<_>>().join(" ").chars().take(110).collect();
-            let entry = kinds.entry(words).or_insert((0, *seed));
+            let entry = kinds.entry(sort_of(fault)).or_insert((0, *seed));
             entry.0 += 1;
             entry.1 = entry.1.min(*seed);
         }

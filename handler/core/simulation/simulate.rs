@@ -15,6 +15,7 @@ mod life;
 mod others;
 mod population;
 mod rng;
+mod shrink;
 mod stack_view;
 mod story;
 mod template;
@@ -26,7 +27,7 @@ fn main() {
         arguments.get(index).and_then(|argument| argument.parse().ok()).unwrap_or(otherwise)
     };
     if arguments.first().is_some_and(|first| first == "seed") {
-        let world = life::play(number(1, 0), true);
+        let world = life::play(rng::Rng::of_seed(number(1, 0)), true);
         println!("{}", world.story.lines.borrow().join("\n"));
         std::process::exit(i32::from(world.story.fault.borrow().is_some()));
     }
@@ -34,5 +35,8 @@ fn main() {
     let played = population::play(number(1, 0), lives, &|n| eprint!("\r{n} of {lives} lives "));
     eprintln!();
     println!("{}", played.summary());
+    if let Some((seed, _)) = played.faults.first() {
+        println!("\n{}", shrink::script(*seed));
+    }
     std::process::exit(i32::from(!played.faults.is_empty()));
 }

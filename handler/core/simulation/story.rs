@@ -18,6 +18,12 @@ pub(crate) struct Story {
     pub(crate) has_tie: Cell<bool>,
 }
 
+/// What sort of fault it is: its words but those with digits, as names have.
+pub(crate) fn sort_of(fault: &str) -> String {
+    let words = fault.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ").chars().take(110).collect()
+}
+
 impl Story {
     /// Notes that a situation has occurred.
     pub(crate) fn count(&self, what: &'static str) {

@@ -4,6 +4,7 @@ use crate::account::Account;
 use crate::executor::{Executor, Fate, Ms, S, TaskId};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
+use crate::rng::Rng;
 use crate::stack_view::StackView;
 use crate::story::Story;
 use std::cell::{Cell, RefCell};
@@ -12,7 +13,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::deployment::Deployment;
-use tower_forge_core::event::AccountScope;
 use tower_forge_core::port::Timestamp;
 
 /// Within which time a call takes effect, or never.
@@ -90,9 +90,9 @@ pub(crate) struct Delivery {
 }
 
 impl World {
-    /// The world of a seed, with things going wrong as its mix says.
-    pub(crate) fn new(seed: u64, is_written: bool, mix: impl FnOnce(&Executor) -> Mix) -> Rc<Self> {
-        let sim = Executor::new(seed);
+    /// A world with things going wrong by chance as its mix says.
+    pub(crate) fn new(rng: Rng, is_written: bool, mix: impl FnOnce(&Executor) -> Mix) -> Rc<Self> {
+        let sim = Executor::new(rng);
         let mix = mix(&sim);
         let retire_after = Duration::from_millis(*sim.rng.pick(&[300 * S, 1800 * S]));
         Rc::new(Self {
@@ -122,7 +122,8 @@ impl World {
         Timestamp(i64::try_from(EPOCH + self.now()).unwrap_or(i64::MAX))
     }
 
-    /// A number that has not been given before.
+    /// A number that has not been given before. What must be unique is counted and not drawn, because a tape may hold
+    /// the same number twice.
     pub(crate) fn fresh(&self) -> u64 {
         self.next.set(self.next.get() + 1);
         self.next.get()
@@ -197,7 +198,6 @@ fn deployment(retire_after: Duration) -> Deployment {
     Deployment {
         prefix: "TowerForge".to_owned(),
         region: "eu-west-1".to_owned(),
-        account: AccountScope::of(STACK),
         boundary: None,
         allowed_boundaries: Vec::new(),
         allowed_policies: Vec::new(),
