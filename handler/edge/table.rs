@@ -49,6 +49,17 @@ impl ClaimTable {
         let named = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
         let named = named.iter().filter_map(|name| std::env::var(name).ok()).find(|url| !url.is_empty());
         let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{}", dns_suffix(&region)));
+        Self::at(endpoint, http, credentials, region, name)
+    }
+
+    /// The table of this name at an endpoint.
+    pub fn at(
+        endpoint: String,
+        http: reqwest::Client,
+        credentials: SharedCredentialsProvider,
+        region: String,
+        name: String,
+    ) -> Self {
         // By which the deployer tells the function's calls apart, as the SDK sends it.
         let app = std::env::var("AWS_SDK_UA_APP_ID").map(|app| format!(" app/{app}")).unwrap_or_default();
         let user_agent = format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION"));

@@ -28,7 +28,11 @@ def environment(world: World, environment: Environment, at: float) -> str | None
         return None
     checks = [_subnets, _security_groups]
     if not environment.fargate:
-        checks += [_instance_profile, _fleet_role, _key_pair, _launch_template]
+        checks += [_instance_profile, _fleet_role, _key_pair]
+        # Batch: evaluates the template when it makes the environment and in an infrastructure update, which only one
+        # under the service-linked role can have; an update of limits or state does not look at it again.
+        if environment.status == "CREATING" or environment.service_linked:
+            checks.append(_launch_template)
     return next((why for check in checks if (why := check(world, environment, at))), None)
 
 

@@ -1,6 +1,6 @@
 """CloudWatch Logs: log groups with retention and tags; moto is nearly right.
 
-moto takes any retention, any name, and gives a new group the tags of a deleted one.
+moto takes any retention, any name, tags for what does not exist, and gives a new group the tags of a deleted one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import settings
+from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import LogsBackend, logs_backends
 
 RETENTIONS = {
@@ -20,7 +21,7 @@ _moto: dict[str, Any] = {}
 
 def install() -> None:
     """Puts these methods in the place of moto's."""
-    for method in (create_log_group, delete_log_group, put_retention_policy):
+    for method in (create_log_group, delete_log_group, put_retention_policy, tag_resource, untag_resource):
         _moto[method.__name__] = getattr(LogsBackend, method.__name__)
         setattr(LogsBackend, method.__name__, method)
 
@@ -48,6 +49,18 @@ def put_retention_policy(self: LogsBackend, log_group_name: str, retention_in_da
     _moto["put_retention_policy"](self, log_group_name, retention_in_days)
 
 
+def tag_resource(self: LogsBackend, arn: str, tags: dict[str, str]) -> None:
+    """TagResource: ResourceNotFoundException where there is no such group, as the API reference says."""
+    _present(self, arn)
+    _moto["tag_resource"](self, arn, tags)
+
+
+def untag_resource(self: LogsBackend, arn: str, tag_keys: list[str]) -> None:
+    """UntagResource: the same."""
+    _present(self, arn)
+    _moto["untag_resource"](self, arn, tag_keys)
+
+
 def described(account_id: str) -> list[dict[str, Any]]:
     """All log groups of an account, as the snapshot shows them."""
     return [
@@ -61,6 +74,12 @@ def described(account_id: str) -> list[dict[str, Any]]:
         for region, backend in list(logs_backends[account_id].items())
         for group in backend.groups.values()
     ]
+
+
+def _present(backend: LogsBackend, arn: str) -> None:
+    # Of what can have tags there are only groups here; an ARN names one with or without the `:*` of its streams.
+    if arn.removesuffix(":*") not in {group.arn.removesuffix(":*") for group in backend.groups.values()}:
+        raise ResourceNotFoundException
 
 
 def _invalid(text: str) -> None:

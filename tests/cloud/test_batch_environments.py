@@ -257,6 +257,15 @@ def test_user_data_is_mime_multipart_of_16_kib(stage: Stage, user_data: bytes, s
     assert stage.state()["launch_templates"][0]["data"]["UserData"].encode() == user_data
 
 
+def test_an_update_of_limits_does_not_look_at_the_template_again(stage: Stage) -> None:
+    stage.seed(template={"name": "data"})
+    stage.environment(resources=stage.resources(launchTemplate={"launchTemplateName": "data", "version": "1"}))
+    stage.ec2.delete_launch_template(LaunchTemplateName="data")
+    stage.batch.update_compute_environment(computeEnvironment="one", computeResources={"maxvCpus": 8})
+    stage.after(10)
+    assert stage.status() == "VALID"
+
+
 def test_without_its_role_an_environment_can_not_be_deleted(stage: Stage) -> None:
     stage.environment()
     stage.iam.detach_role_policy(RoleName="service", PolicyArn=SERVICE_POLICY)

@@ -174,6 +174,8 @@ def test_log_groups_have_retention_and_tags(stage: Stage) -> None:
     group = stage.state()["log_groups"][0]
     assert (group["arn"], group["retention"], group["tags"]) == (arn, 30, {"a": "b", "c": "d"})
     logs.delete_log_group(logGroupName="/a")
+    assert refused(logs.tag_resource, resourceArn=arn, tags={"c": "d"})[0] == "ResourceNotFoundException"
+    assert refused(logs.untag_resource, resourceArn=arn, tagKeys=["c"])[0] == "ResourceNotFoundException"
     logs.create_log_group(logGroupName="/a")
     assert stage.state()["log_groups"][0]["tags"] == {}
 

@@ -4,8 +4,9 @@ use crate::executor::{Ms, S};
 use crate::world::{LAG, LOGICAL, STACK, World};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
-use tower_forge_core::name::{LOGICAL_TAG, Names, RELEASED_TAG, STACK_TAG};
+use tower_forge_core::name::{FORGE_TAG, LOGICAL_TAG, Names, RELEASED_TAG, STACK_TAG};
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{AccountUse, Kind, Listing, Phase, ResourceId, Tags};
 
@@ -99,17 +100,30 @@ impl Account {
                 note_use(&mut listing.account, existing, is_named, &family);
             }
             if is_named {
-                listing.found.push(existing.clone());
+                listing.found.push(as_shown(existing, names));
             }
         }
         listing
     }
 }
 
+/// A resource as a look at a forge shows it: the policies of another owner's role are not read.
+fn as_shown(existing: &Existing, names: &Names) -> Existing {
+    let mut shown = existing.clone();
+    if let Observed::Role(role) = &mut shown.observed
+        && existing.tags.get(FORGE_TAG).map(String::as_str) != Some(names.id().as_str())
+    {
+        let role = Arc::make_mut(role);
+        role.managed.clear();
+        role.inline.clear();
+    }
+    shown
+}
+
 fn note_use(account: &mut AccountUse, existing: &Existing, is_named: bool, family: &str) {
     account.total += 1;
     account.in_transition += usize::from(matches!(existing.phase, Phase::Settling(_) | Phase::Deleting(_)));
-    if !is_named {
+    if !is_named && existing.id.kind == Kind::JobQueue {
         let held = existing.refs.iter().filter(|id| id.name.starts_with(family));
         account.foreign_references.extend(held.map(|id| (existing.id.name.clone(), id.clone())));
     }

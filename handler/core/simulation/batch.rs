@@ -3,6 +3,7 @@
 use crate::account::{Version, refusal};
 use crate::executor::{Ms, S};
 use crate::world::World;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
@@ -22,6 +23,14 @@ const REASONS: [&str; 4] = [
 
 fn client(message: impl Into<String>) -> ServiceError {
     refusal("ClientException", message)
+}
+
+fn taken() -> ServiceError {
+    refusal("ConflictException", "Object already exists")
+}
+
+fn missing(kind: &str, name: &str) -> ServiceError {
+    client(format!("arn:aws:batch:eu-west-1:123456789012:{kind}/{name} does not exist"))
 }
 
 fn environment_id(arn: &str) -> ResourceId {
@@ -51,6 +60,29 @@ fn queue(version: &mut Version) -> Option<&mut job_queue::Observed> {
         Observed::JobQueue(observed) => Some(Arc::make_mut(observed)),
         _ => None,
     }
+}
+
+fn is_empty_profile(version: &Version) -> bool {
+    matches!(&version.existing.observed, Observed::InstanceProfile(profile) if profile.roles.is_empty())
+}
+
+/// Whether nothing runs in an environment, as far as a look shows it.
+fn is_idle(jobs: u32, observed: &compute_environment::Observed) -> bool {
+    // A Fargate environment tells only once it is disabled.
+    jobs == 0 && observed.min_vcpus.map_or(!observed.enabled, |min| min == 0)
+}
+
+/// What Batch checks of an update at once.
+fn check_update(observed: &compute_environment::Observed, update: &compute_environment::Update) -> Landed {
+    if observed.min_vcpus.is_none() && update.min_vcpus.is_some() {
+        let text = "minvCpus and desiredvCpus should not be specified for Fargate compute resources.";
+        return Err(client(text));
+    }
+    let min = update.min_vcpus.or(observed.min_vcpus).unwrap_or_default();
+    if min > update.max_vcpus.unwrap_or(observed.max_vcpus) {
+        return Err(client("maxvCpus should be greater than or equal to minvCpus."));
+    }
+    Ok(())
 }
 
 impl World {
@@ -87,10 +119,13 @@ impl World {
         }
     }
 
+    /// The role of an environment, if Batch can act as it.
     fn service_role(&self, version: &Version) -> Option<Rc<Version>> {
         let id = version.existing.refs.iter().find(|id| id.kind == Kind::Role)?;
         self.truth(id).filter(|role| match &role.existing.observed {
-            Observed::Role(observed) => !observed.managed.is_empty(),
+            Observed::Role(observed) => {
+                !observed.managed.is_empty() && observed.trust.to_string().contains("batch.amazonaws.com")
+            }
             _ => false,
         })
     }
@@ -98,9 +133,12 @@ impl World {
     /// Whether Batch finds an environment valid.
     fn judge_environment(&self, version: &Version) -> Phase {
         let now = self.now();
-        let knows = |id: &ResourceId| {
-            let found = self.truth(id);
-            id.kind == Kind::LaunchTemplate || found.is_some_and(|found| found.ready <= now)
+        let is_new = version.existing.phase == Phase::Settling("CREATING".to_owned());
+        let knows = |id: &ResourceId| match self.truth(id) {
+            // Batch copies the template when it makes the environment.
+            found if id.kind == Kind::LaunchTemplate => found.is_some() || !is_new,
+            Some(found) => found.ready <= now && !is_empty_profile(&found),
+            None => false,
         };
         if self.service_role(version).is_some() && version.existing.refs.iter().all(knows) {
             return Phase::Settled;
@@ -123,7 +161,7 @@ impl World {
             enabled: true,
             min_vcpus: on_instances.then_some(*min_vcpus),
             max_vcpus: *max_vcpus,
-            is_idle: on_instances,
+            is_idle: on_instances && *min_vcpus == 0,
             service_role: service_role.clone(),
         };
         self.put(Version::of(Existing {
@@ -148,13 +186,13 @@ impl World {
         let arn = format!("arn:aws:batch:eu-west-1:123456789012:compute-environment/{}", id.name);
         if matches!(call, Call::Create { .. }) {
             if now.is_some() {
-                return Err(client("Object already exists"));
+                return Err(taken());
             }
             self.create_environment(id, arn, call);
             return Ok(());
         }
         let Some(mut now) = now.map(|now| Version::clone(&now)) else {
-            return Err(client(format!("{arn} does not exist")));
+            return Err(missing("compute-environment", &id.name));
         };
         let phase = now.existing.phase.clone();
         let enabled = environment(&mut now).is_some_and(|observed| observed.enabled);
@@ -163,22 +201,17 @@ impl World {
                 return Err(client("Cannot update, resource is being modified."));
             }
             Call::Update(update) => {
-                self.begin(id, Phase::Settling("UPDATING".to_owned()), self.takes(S, 15 * S), |version| {
-                    let jobs = version.jobs;
-                    let Some(observed) = environment(version) else { return };
-                    observed.enabled = update.enabled.unwrap_or(observed.enabled);
-                    observed.max_vcpus = update.max_vcpus.unwrap_or(observed.max_vcpus);
-                    observed.min_vcpus = observed.min_vcpus.map(|min| update.min_vcpus.unwrap_or(min));
-                    // A Fargate environment tells only once it is disabled.
-                    observed.is_idle = jobs == 0 && (observed.min_vcpus.is_some() || !observed.enabled);
-                });
+                if let Some(observed) = environment(&mut now) {
+                    check_update(observed, update)?;
+                }
+                self.update_environment(id, update);
             }
             Call::Delete if matches!(phase, Phase::Deleting(_)) => {}
             Call::Delete if matches!(phase, Phase::Settling(_)) => {
                 return Err(client("Cannot delete, resource is being modified."));
             }
             Call::Delete if enabled => {
-                return Err(client("Cannot delete, state must be DISABLED."));
+                return Err(client("Cannot delete, resource must be DISABLED first."));
             }
             Call::Delete => {
                 let held =
@@ -195,13 +228,50 @@ impl World {
         Ok(())
     }
 
+    fn update_environment(self: &Rc<Self>, id: &ResourceId, update: &compute_environment::Update) {
+        self.begin(id, Phase::Settling("UPDATING".to_owned()), self.takes(S, 15 * S), |version| {
+            let jobs = version.jobs;
+            if let Some(role) = &update.service_role
+                && let Some(named) = version.existing.refs.iter_mut().find(|id| id.kind == Kind::Role)
+            {
+                // It is the first of them.
+                *named = ResourceId::new(Kind::Role, name_of(role));
+            }
+            let Some(observed) = environment(version) else { return };
+            observed.enabled = update.enabled.unwrap_or(observed.enabled);
+            observed.max_vcpus = update.max_vcpus.unwrap_or(observed.max_vcpus);
+            observed.min_vcpus = observed.min_vcpus.map(|min| update.min_vcpus.unwrap_or(min));
+            observed
+                .service_role
+                .clone_from(update.service_role.as_ref().unwrap_or(&observed.service_role.clone()));
+            observed.is_idle = is_idle(jobs, observed);
+        });
+    }
+
+    /// A role has gone: an environment that Batch manages as it is INVALID from now on.
+    pub(crate) fn note_lost_role(&self, role: &ResourceId) {
+        let loses_it = |version: &Version| {
+            let existing = &version.existing;
+            let is_environment = existing.id.kind == Kind::ComputeEnvironment;
+            let first = existing.refs.iter().find(|id| id.kind == Kind::Role);
+            is_environment && existing.phase == Phase::Settled && first == Some(role)
+        };
+        let account = self.account.borrow();
+        let invalid = account.referrers(role).filter(|version| loses_it(version));
+        let invalid: Vec<ResourceId> = invalid.map(|version| version.existing.id.clone()).collect();
+        drop(account);
+        for id in invalid {
+            self.edit(&id, |version| version.existing.phase = Phase::Broken(REASONS[0].to_owned()));
+        }
+    }
+
     /// A call on a job queue.
     pub(crate) fn land_on_queue(self: &Rc<Self>, id: &ResourceId, call: &job_queue::Call) -> Landed {
         use job_queue::Call;
         let now = self.truth(id);
         if let Call::Create { spec, tags } = call {
             if now.is_some() {
-                return Err(client("Object already exists"));
+                return Err(taken());
             }
             self.check_order(&spec.order)?;
             let observed = job_queue::Observed {
@@ -224,10 +294,7 @@ impl World {
             return Ok(());
         }
         let Some(mut now) = now.map(|now| Version::clone(&now)) else {
-            return Err(client(format!(
-                "arn:aws:batch:eu-west-1:123456789012:job-queue/{} does not exist",
-                id.name
-            )));
+            return Err(missing("job-queue", &id.name));
         };
         let phase = now.existing.phase.clone();
         let enabled = queue(&mut now).is_some_and(|observed| observed.enabled);
@@ -240,7 +307,9 @@ impl World {
             Call::Delete { .. } if matches!(phase, Phase::Settling(_)) => {
                 return Err(client("Cannot delete, resource is being modified."));
             }
-            Call::Delete { .. } if enabled => return Err(client("Cannot delete, state must be DISABLED.")),
+            Call::Delete { .. } if enabled => {
+                return Err(client("Cannot delete, resource must be DISABLED first."));
+            }
             Call::Delete { .. } => {
                 let held = now.existing.refs.clone();
                 self.begin(id, Phase::Deleting("DELETING".to_owned()), self.takes(2 * S, 30 * S), |_| {});
@@ -254,10 +323,18 @@ impl World {
     }
 
     fn update_queue(self: &Rc<Self>, id: &ResourceId, update: &job_queue::Update) -> Landed {
+        let before = self.truth(id);
+        let has_policy = before.as_deref().is_some_and(|version| match &version.existing.observed {
+            Observed::JobQueue(observed) => observed.scheduling_policy.is_some(),
+            _ => false,
+        });
+        if update.scheduling_policy.is_some() && !has_policy {
+            return Err(client("A scheduling policy cannot be added to a FIFO job queue."));
+        }
         if let Some(order) = &update.order {
             self.check_order(order)?;
         }
-        let before = self.truth(id).map(|version| version.existing.refs.clone()).unwrap_or_default();
+        let before = before.map(|version| version.existing.refs.clone()).unwrap_or_default();
         self.begin(id, Phase::Settling("UPDATING".to_owned()), self.takes(S, 8 * S), |version| {
             if let Some(order) = &update.order {
                 version.existing.refs = order.iter().map(|arn| environment_id(arn)).collect();
@@ -265,6 +342,8 @@ impl World {
             let Some(observed) = queue(version) else { return };
             observed.enabled = update.enabled.unwrap_or(observed.enabled);
             observed.priority = update.priority.unwrap_or(observed.priority);
+            let policy = update.scheduling_policy.as_ref().or(observed.scheduling_policy.as_ref());
+            observed.scheduling_policy = policy.cloned();
             observed.order.clone_from(update.order.as_ref().unwrap_or(&observed.order.clone()));
             observed
                 .time_limits
@@ -285,23 +364,32 @@ impl World {
     }
 
     fn check_order(&self, order: &[String]) -> Landed {
-        if order.len() > 3 || order.is_empty() {
-            self.fail("a queue was to get more than three environments, or none");
+        if order.is_empty() {
+            return Err(client("At least one compute environment is required."));
+        }
+        if order.len() > 3 {
             return Err(client("Only 3 environments are allowed in job queue request."));
         }
-        let is_valid = |arn: &String| {
-            self.truth(&environment_id(arn)).is_some_and(|version| version.existing.phase == Phase::Settled)
-        };
-        // What is being changed is valid all the same; what is being made is not.
-        let stands = |arn: &String| {
-            self.truth(&environment_id(arn)).is_some_and(
-                |version| matches!(&version.existing.phase, Phase::Settling(status) if status == "UPDATING"),
-            )
-        };
-        if order.iter().all(|arn| is_valid(arn) || stands(arn)) {
-            return Ok(());
+        let mut all = Vec::new();
+        for arn in order {
+            let found = self.truth(&environment_id(arn));
+            all.push(found.ok_or_else(|| missing("compute-environment", name_of(arn)))?);
         }
-        Err(client("Compute Environments must be created and valid before attaching them to a job queue"))
+        if order.iter().collect::<BTreeSet<_>>().len() < order.len() {
+            return Err(client("Duplicate compute environments in the request."));
+        }
+        if all.iter().any(|version| version.existing.phase != Phase::Settled) {
+            let text = "Compute Environments must be created and valid before attaching them to a job queue";
+            return Err(client(text));
+        }
+        let on_fargate = |version: &Rc<Version>| match &version.existing.observed {
+            Observed::ComputeEnvironment(observed) => observed.min_vcpus.is_none(),
+            _ => false,
+        };
+        if all.iter().map(on_fargate).collect::<BTreeSet<_>>().len() > 1 {
+            return Err(client("Fargate and EC2 compute environments can not be mixed."));
+        }
+        Ok(())
     }
 
     /// Jobs begin or end in an environment.
@@ -310,7 +398,7 @@ impl World {
             version.jobs = (version.jobs + more).saturating_sub(fewer);
             let jobs = version.jobs;
             if let Some(observed) = environment(version) {
-                observed.is_idle = jobs == 0 && (observed.min_vcpus.is_some() || !observed.enabled);
+                observed.is_idle = is_idle(jobs, observed);
             }
         });
         self.disturb();

@@ -233,18 +233,7 @@ impl World {
             self.count("denied");
             Err(refusal("AccessDenied", "User is not authorized to perform this action"))
         } else {
-            match &write.call {
-                Call::Role(call) => self.land_on_role(&write.id, call),
-                Call::InstanceProfile(call) => self.land_on_profile(&write.id, call),
-                Call::LogGroup(call) => self.land_on_log_group(&write.id, call),
-                Call::LaunchTemplate(call) => self.land_on_template(&write.id, call),
-                Call::ComputeEnvironment(call) => self.land_on_environment(&write.id, call),
-                Call::JobQueue(call) => self.land_on_queue(&write.id, call),
-                Call::Efs(_) | Call::Fsx(_) => {
-                    self.fail("no life has a file system");
-                    Ok(())
-                }
-            }
+            self.answer(write)
         };
         self.count(if landed.is_ok() { "call taken" } else { "call refused" });
         self.say(|| {
@@ -253,5 +242,20 @@ impl World {
             format!("    {by:.12}: {action} {} · {result}", write.id.name)
         });
         landed
+    }
+    /// What AWS does with a call, and what it says to it.
+    pub(crate) fn answer(self: &Rc<Self>, write: &Write) -> Result<(), ServiceError> {
+        match &write.call {
+            Call::Role(call) => self.land_on_role(&write.id, call),
+            Call::InstanceProfile(call) => self.land_on_profile(&write.id, call),
+            Call::LogGroup(call) => self.land_on_log_group(&write.id, call),
+            Call::LaunchTemplate(call) => self.land_on_template(&write.id, call),
+            Call::ComputeEnvironment(call) => self.land_on_environment(&write.id, call),
+            Call::JobQueue(call) => self.land_on_queue(&write.id, call),
+            Call::Efs(_) | Call::Fsx(_) => {
+                self.fail("no life has a file system");
+                Ok(())
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::account::{Version, refusal};
 use crate::executor::S;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::registry::{Existing, Observed};
@@ -12,12 +13,21 @@ use tower_forge_core::resources::{instance_profile, launch_template, log_group, 
 
 type Landed = Result<(), ServiceError>;
 
+/// A role or profile in IAM's words.
+fn words(id: &ResourceId, of_role: &str) -> String {
+    if id.kind == Kind::Role {
+        format!("{of_role} {}", id.name)
+    } else {
+        format!("Instance Profile {}", id.name)
+    }
+}
+
 fn missing(id: &ResourceId) -> ServiceError {
-    refusal("NoSuchEntity", format!("The {} with name {} cannot be found.", id.kind, id.name))
+    refusal("NoSuchEntity", format!("{} cannot be found.", words(id, "The role with name")))
 }
 
 fn exists(id: &ResourceId) -> ServiceError {
-    refusal("EntityAlreadyExists", format!("The {} with name {} already exists.", id.kind, id.name))
+    refusal("EntityAlreadyExists", format!("{} already exists.", words(id, "Role with name")))
 }
 
 impl World {
@@ -54,27 +64,14 @@ impl World {
         let Some(now) = now else { return Err(missing(id)) };
         let Observed::Role(observed) = &now.existing.observed else { return Err(missing(id)) };
         match call {
-            Call::Delete => {
-                let inside = self
-                    .account
-                    .borrow()
-                    .referrers(id)
-                    .any(|user| user.existing.id.kind == Kind::InstanceProfile);
-                if inside {
-                    let text = "Cannot delete entity, must remove roles from instance profile first.";
-                    return Err(refusal("DeleteConflict", text));
-                }
-                if !observed.managed.is_empty() || !observed.inline.is_empty() {
-                    return Err(refusal(
-                        "DeleteConflict",
-                        "Cannot delete entity, must detach all policies first.",
-                    ));
-                }
-                self.remove(id);
-                return Ok(());
+            Call::Delete => return self.delete_role(id, observed),
+            Call::Detach(arn) if !observed.managed.contains(arn) => {
+                return Err(refusal("NoSuchEntity", format!("Policy {arn} was not found.")));
             }
-            Call::Detach(arn) if !observed.managed.contains(arn) => return Err(missing(id)),
-            Call::DeletePolicy(name) if !observed.inline.contains_key(name) => return Err(missing(id)),
+            Call::DeletePolicy(name) if !observed.inline.contains_key(name) => {
+                let text = format!("The role policy with name {name} cannot be found.");
+                return Err(refusal("NoSuchEntity", text));
+            }
             Call::Tag(tags) => self.edit_tags(id, tags, &[]),
             Call::Untag(keys) => self.edit_tags(id, &Tags::new(), keys),
             _ => {}
@@ -96,6 +93,24 @@ impl World {
         Ok(())
     }
 
+    fn delete_role(&self, id: &ResourceId, observed: &role::Observed) -> Landed {
+        let conflict = |text: &str| Err(refusal("DeleteConflict", text));
+        let is_profile = |user: &Rc<Version>| user.existing.id.kind == Kind::InstanceProfile;
+        let is_inside = self.account.borrow().referrers(id).any(is_profile);
+        if is_inside {
+            return conflict("Cannot delete entity, must remove roles from instance profile first.");
+        }
+        if !observed.managed.is_empty() {
+            return conflict("Cannot delete entity, must detach all policies first.");
+        }
+        if !observed.inline.is_empty() {
+            return conflict("Cannot delete entity, must delete policies first.");
+        }
+        self.remove(id);
+        self.note_lost_role(id);
+        Ok(())
+    }
+
     /// A call on an instance profile.
     pub(crate) fn land_on_profile(&self, id: &ResourceId, call: &instance_profile::Call) -> Landed {
         use instance_profile::Call;
@@ -109,13 +124,15 @@ impl World {
             self.put(self.newborn(id, tags, Vec::new(), observed));
             return Ok(());
         }
+        let of_role = |role: &str| ResourceId::new(Kind::Role, role);
+        if let Call::AddRole(role) = call
+            && self.truth(&of_role(role)).is_none()
+        {
+            return Err(missing(&of_role(role)));
+        }
         let Some(now) = now else { return Err(missing(id)) };
         let Observed::InstanceProfile(observed) = &now.existing.observed else { return Err(missing(id)) };
-        let of_role = |role: &str| ResourceId::new(Kind::Role, role);
         let roles = match call {
-            Call::AddRole(role) if self.truth(&of_role(role)).is_none() => {
-                return Err(missing(&of_role(role)));
-            }
             Call::AddRole(_) if !observed.roles.is_empty() => {
                 let text = "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1";
                 return Err(refusal("LimitExceeded", text));

@@ -70,6 +70,19 @@ fn disables(call: &Call) -> bool {
         job_queue::Call::Update { update, .. } if update.enabled == Some(false)))
 }
 
+/// Whether a queue would get more environments than Batch takes, or none.
+fn names_too_many(call: &Call) -> bool {
+    let order = match call {
+        Call::JobQueue(call) => match &**call {
+            job_queue::Call::Create { spec, .. } => Some(&spec.order),
+            job_queue::Call::Update { update, .. } => update.order.as_ref(),
+            _ => None,
+        },
+        _ => None,
+    };
+    order.is_some_and(|order| !(1..=3).contains(&order.len()))
+}
+
 fn creates(call: &Call) -> bool {
     call.action().contains(":Create") && !call.action().ends_with("Tags")
 }
@@ -162,6 +175,9 @@ impl World {
         };
         if is_stale {
             self.fail(format!("{} lands after a newer claim's first look", what()));
+        }
+        if names_too_many(call) {
+            self.fail(format!("{} names more than three environments, or none", what()));
         }
         let Some(now) = self.truth(id) else { return };
         if !now.is_ours() && !creates(call) {

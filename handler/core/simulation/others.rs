@@ -197,6 +197,9 @@ impl World {
             self.run_jobs(&environment, 0, u32::MAX);
         }
         self.remove(&id);
+        if id.kind == Kind::Role {
+            self.note_lost_role(&id);
+        }
         self.disturb();
     }
 }
