@@ -5,7 +5,7 @@ use tower_forge_core::deployment::Deployment;
 use tower_forge_core::name::PREFIX;
 use tower_forge_edge::environment::Environment;
 
-/// Reads what the deployer decided. The account is known with the first invocation.
+/// Reads what the deployer decided.
 pub(crate) fn deployment(environment: &Environment, region: String) -> Deployment {
     from_variables(environment, region, |name| std::env::var(name).ok())
 }
@@ -28,7 +28,6 @@ fn from_variables(
     Deployment {
         prefix: text("TOWER_FORGE_NAME_PREFIX").unwrap_or_else(|| PREFIX.to_owned()),
         region,
-        account: None,
         boundary: text("TOWER_FORGE_PERMISSIONS_BOUNDARY"),
         allowed_boundaries: list("TOWER_FORGE_ALLOWED_BOUNDARIES"),
         allowed_policies: list("TOWER_FORGE_ALLOWED_POLICIES"),

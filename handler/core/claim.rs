@@ -10,9 +10,11 @@
 //!
 //! This file holds the rules, which are pure; [`writer`] carries them out.
 
+mod forge;
 mod item;
 pub mod writer;
 
+pub use forge::forge_key;
 pub(crate) use item::hex;
 pub use item::{Item, Order, Outcome, Record, resource_key};
 
@@ -340,26 +342,31 @@ pub fn duties(begun: &BTreeSet<String>, wanted: Option<&str>, kept: Option<&str>
 /// Takes the name for a sweep: only where nobody is at work. Order, operation and outcome stay as they are, so that
 /// any operation takes it away again.
 pub fn claim_for_sweep(key: &str, by: &str, now: Timestamp) -> Update {
-    let stale = now.0 - STALE.as_millis().try_into().unwrap_or(i64::MAX);
-    let is = |attribute: crate::table::Path, value: Value| Condition::Is(attribute, value);
+    let by = Value::S(by.to_owned());
+    let [missing, idle, stale] = [Condition::Missing(&[KEY]), is_idle(), is_stale(now)];
     Update {
         key: key.to_owned(),
         edits: vec![
-            Edit::Set("by", Value::S(by.to_owned())),
+            Edit::Set("by", by.clone()),
             Edit::Set("busy", Value::Bool(true)),
             Edit::Set("claimed_at", Value::N(now.0)),
         ],
-        condition: Condition::Any(vec![
-            Condition::Missing(&[KEY]),
-            is(&["busy"], Value::Bool(false)),
-            Condition::Less(&["claimed_at"], Value::N(stale)),
-            is(&["by"], Value::S(by.to_owned())),
-        ]),
+        condition: Condition::Any(vec![missing, idle, stale, Condition::Is(&["by"], by)]),
     }
 }
 
-/// Ends a sweep's claim.
-pub fn release_after_sweep(key: &str, by: &str, now: Timestamp) -> Update {
+/// Nobody is at work.
+fn is_idle() -> Condition {
+    Condition::Is(&["busy"], Value::Bool(false))
+}
+
+/// Whoever is named has died without a trace.
+fn is_stale(now: Timestamp) -> Condition {
+    Condition::Less(&["claimed_at"], Value::N(now.0 - STALE.as_millis().try_into().unwrap_or(i64::MAX)))
+}
+
+/// Ends a claim that has no outcome: a sweep's, or the one on a forge.
+pub fn release(key: &str, by: &str, now: Timestamp) -> Update {
     Update {
         key: key.to_owned(),
         edits: vec![Edit::Set("wrote_at", Value::N(now.0)), Edit::Set("busy", Value::Bool(false))],

@@ -13,8 +13,6 @@ pub struct Deployment {
     pub prefix: String,
     /// The region that the function runs in.
     pub region: String,
-    /// The account that the function is in; `None` where its ARN does not say.
-    pub account: Option<AccountScope>,
     /// The permissions boundary that a role gets unless its stack names another.
     pub boundary: Option<String>,
     /// Boundaries that a stack may name.

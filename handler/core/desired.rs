@@ -9,13 +9,14 @@ use crate::name::{COMPLETED_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKi
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::properties::Properties;
-use crate::registry::{Desired, Existing, Registered};
+use crate::registry::{Desired, Existing, Registered, Spec};
 use crate::resource::{Kind, Phase, ResourceId, Tags};
 use crate::resources::compute_environment::ComputeEnvironment;
 use crate::resources::instance_profile::{self, InstanceProfile};
 use crate::resources::job_queue::JobQueue;
 use crate::resources::log_group::{self, LogGroup};
 use crate::resources::role::Role;
+use generation::Generation;
 use std::collections::BTreeSet;
 
 mod environments;
@@ -25,6 +26,7 @@ mod roles;
 mod storage;
 
 pub use generation::LATER;
+pub use roles::Roles;
 
 /// What a forge consists of apart from its properties.
 #[derive(Clone, Debug)]
@@ -88,7 +90,9 @@ impl Context {
 struct Forge<'a> {
     cx: &'a Context,
     properties: &'a Properties,
+    roles: &'a Roles,
     inventory: &'a Inventory,
+    tags: Tags,
     resources: Vec<Desired>,
 }
 
@@ -103,13 +107,16 @@ impl Forge<'_> {
         spec: R::Spec,
         after: &[Declared],
     ) -> Declared {
-        let id = ResourceId::new(R::KIND, name);
+        self.declare_spec(ResourceId::new(R::KIND, name), R::spec(spec), after)
+    }
+
+    fn declare_spec(&mut self, id: ResourceId, spec: Spec, after: &[Declared]) -> Declared {
         let mut remove_tags = self.cx.dropped_tags.clone();
         remove_tags.extend([RETIRING_TAG.to_owned(), RELEASED_TAG.to_owned()]);
         self.resources.push(Desired {
             id: id.clone(),
-            spec: Some(R::spec(spec)),
-            tags: self.cx.tags(self.properties),
+            spec: Some(spec),
+            tags: self.tags.clone(),
             remove_tags,
             after: after.iter().map(|Declared(id)| id.clone()).collect(),
             is_draining: false,
@@ -118,7 +125,7 @@ impl Forge<'_> {
     }
 
     /// Declares a resource of an older make: its tags say since when it retires, and whose it is if it was adopted.
-    fn retire(&mut self, existing: &Existing, spec: Option<crate::registry::Spec>, after: Vec<ResourceId>) {
+    fn retire(&mut self, existing: &Existing, spec: Option<Spec>, after: Vec<ResourceId>) {
         let since = existing.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
         let mut tags = self.cx.owner.tags();
         tags.insert(RETIRING_TAG.to_owned(), since.clone());
@@ -128,8 +135,8 @@ impl Forge<'_> {
     }
 
     fn role(&mut self, kind: RoleKind) -> Declared {
-        let spec = roles::spec(self.cx, self.properties, kind);
-        self.declare::<Role>(self.cx.names.role(kind), spec, &[])
+        let id = ResourceId::new(Kind::Role, self.cx.names.role(kind));
+        self.declare_spec(id, self.roles.spec(kind), &[])
     }
 }
 
@@ -142,10 +149,12 @@ impl Forge<'_> {
 pub fn desired(
     cx: &Context,
     properties: &Properties,
+    roles: &Roles,
     network: &Result<Network>,
     inventory: &Inventory,
 ) -> Result<Vec<Desired>> {
-    let mut forge = Forge { cx, properties, inventory, resources: Vec::new() };
+    let tags = cx.tags(properties);
+    let mut forge = Forge { cx, properties, roles, inventory, tags, resources: Vec::new() };
     let mut network = LazyNetwork { network, used: None };
 
     let service = forge.role(RoleKind::Service);
@@ -168,10 +177,11 @@ pub fn desired(
     storage::declare(&mut forge, &mut network)?;
 
     let ids = storage::ids(&forge);
-    let template = environments::template(&mut forge, &network, &ids)?;
+    let generation = Generation::of(properties, &ids);
+    let template = environments::template(&mut forge, &network, &ids, &generation)?;
     let mut after = vec![service, profile, template];
     after.extend(fleet);
-    let pools = environments::declare(&mut forge, &mut network, &ids, &after);
+    let pools = environments::declare(&mut forge, &mut network, &generation, &after);
     queues::declare(&mut forge, &pools)?;
 
     match network.used {
@@ -240,6 +250,17 @@ pub fn released(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
     let (last, first): (Vec<&Existing>, Vec<&Existing>) =
         ours().partition(|existing| existing.id == work_queue);
     first.into_iter().chain(last).map(release).collect()
+}
+
+/// Has a work queue wait for everything that does not wait for it. A released forge is adopted in this order: as long as
+/// its work queue is released, a Delete gives back what was adopted, and deletes nothing.
+pub fn put_last(resources: &mut [Desired], work_queue: &ResourceId) {
+    resources.sort_by_key(|resource| (resource.after.contains(work_queue), resource.id == *work_queue));
+    let before = resources.iter().take_while(|resource| resource.id != *work_queue);
+    let before: Vec<ResourceId> = before.map(|resource| resource.id.clone()).collect();
+    for queue in resources.iter_mut().filter(|resource| resource.id == *work_queue) {
+        queue.after.clone_from(&before);
+    }
 }
 
 /// Whether the forge has been completed once: its work queue says so.

@@ -27,7 +27,7 @@ pub struct Envelope {
 }
 
 /// A request of CloudFormation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// Whom to answer.
     pub envelope: Envelope,
@@ -48,6 +48,23 @@ pub struct AccountScope {
     pub account: String,
 }
 
+/// Without the properties: a `NoEcho` parameter may be among them.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { envelope, operation, .. } = self;
+        f.debug_struct("Request")
+            .field("envelope", envelope)
+            .field("operation", operation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl AccountScope {
     /// Reads partition and account from an ARN; `None` if it is none.
     pub fn of(arn: &str) -> Option<Self> {
@@ -59,7 +76,7 @@ impl AccountScope {
 }
 
 /// What CloudFormation can ask for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Operation {
     /// Make it.
     Create,
@@ -93,6 +110,24 @@ impl fmt::Debug for ResponseUrl {
     }
 }
 
+/// Where AWS's hosts are, by what the names of a partition's regions begin with; anything else is in the first.
+/// From botocore's `partitions.json`.
+const DNS_SUFFIXES: [(&str, &str); 7] = [
+    ("", "amazonaws.com"),
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+];
+
+/// What the names of AWS's hosts for a region end with.
+pub fn dns_suffix(region: &str) -> &'static str {
+    let partition = DNS_SUFFIXES.iter().rfind(|(prefix, _)| region.starts_with(prefix));
+    partition.unwrap_or(&DNS_SUFFIXES[0]).1
+}
+
 impl ResponseUrl {
     /// Accepts https to a host of AWS; in local runs also http to loopback.
     ///
@@ -102,9 +137,10 @@ impl ResponseUrl {
     pub fn parse(text: &str, local: bool) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "ResponseURL is not a URL")?;
         let host = url.host_str().unwrap_or_default();
-        let aws = [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".c2s.ic.gov", ".sc2s.sgov.gov"];
         let to_aws = url.scheme() == "https"
-            && aws.iter().any(|domain| host.ends_with(domain))
+            && DNS_SUFFIXES
+                .iter()
+                .any(|(_, suffix)| host.strip_suffix(suffix).is_some_and(|host| host.ends_with('.')))
             && url.username().is_empty()
             && matches!(url.port_or_known_default(), Some(443));
         let to_loopback =
@@ -199,6 +235,7 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     const URL: &str = "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/arn%3Aaws%3A\
         x%7CGenomics?X-Amz-Date=20261124T083000Z&X-Amz-Expires=7200&X-Amz-Signature=secret";
@@ -217,6 +254,7 @@ mod tests {
             "https://attacker.example/x",
             "http://s3.amazonaws.com/x",
             "https://amazonaws.com.attacker.example/x",
+            "https://attackeramazonaws.com/x",
             "https://user@s3.amazonaws.com/x",
             "https://s3.amazonaws.com:8443/x",
             "http://127.0.0.1/x",
@@ -226,5 +264,36 @@ mod tests {
         }
         assert!(ResponseUrl::parse("http://127.0.0.1:9010/x", true).is_ok());
         assert!(ResponseUrl::parse("http://10.0.0.1:9010/x", true).is_err());
+    }
+
+    #[test]
+    fn every_partition_has_its_hosts() {
+        let suffixes = [
+            ("eu-west-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("eusc-de-east-1", "amazonaws.eu"),
+            ("us-iso-east-1", "c2s.ic.gov"),
+            ("us-isob-east-1", "sc2s.sgov.gov"),
+            ("us-isof-south-1", "csp.hci.ic.gov"),
+            ("eu-isoe-west-1", "cloud.adc-e.uk"),
+        ];
+        for (region, suffix) in suffixes {
+            assert_eq!(dns_suffix(region), suffix, "{region}");
+            assert!(ResponseUrl::parse(&format!("https://bucket.s3.{region}.{suffix}/x"), false).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_request_shows_no_properties() {
+        let properties = Map::from_iter([("Environment".to_owned(), json!([{"Value": "hunter2"}]))]);
+        let request = Request {
+            envelope: Envelope::salvage(json!({"ResponseURL": URL}).as_object().unwrap(), false).unwrap(),
+            operation: Operation::Update { old: properties.clone() },
+            properties,
+            account: AccountScope { partition: "aws".to_owned(), account: "123456789012".to_owned() },
+        };
+        let shown = format!("{request:?}");
+        assert!(shown.contains("Update") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -5,7 +5,7 @@
 use crate::attributes::attributes;
 use crate::claim::{Claimant, Verb, hex, resource_key};
 use crate::deployment::Deployment;
-use crate::desired::{self, Context, desired, desired_while_deleting};
+use crate::desired::{self, Context, Roles, desired, desired_while_deleting};
 use crate::error::{Error, Result};
 use crate::event::{AccountScope, Operation, Request, rfc3339};
 use crate::inventory::Inventory;
@@ -27,8 +27,8 @@ use std::time::Duration;
 /// What CloudFormation waits at most, in seconds.
 const SERVICE_TIMEOUT: i32 = 3600;
 
-/// What one request asks for.
-#[derive(Clone, Debug)]
+/// What one request asks for. No `Debug`: a `NoEcho` parameter may be among the properties.
+#[derive(Clone)]
 pub struct Intent {
     /// Create, Update or Delete.
     pub verb: Verb,
@@ -58,6 +58,7 @@ pub struct Intent {
     prefix: String,
     boundary: Option<String>,
     unanswerable: Option<Error>,
+    roles: Option<Roles>,
 }
 
 /// What is known besides the request and the inventory.
@@ -109,17 +110,27 @@ impl Intent {
             prefix: deployment.prefix.clone(),
             boundary: deployment.boundary.clone(),
             unanswerable: None,
+            roles: None,
             forge,
             incoming,
             wanted,
         };
-        intent.unanswerable = intent.check_response(request).err();
+        if let Some(Ok(wanted)) = &intent.wanted {
+            let cx = intent.context(&intent.forge);
+            intent.roles = Some(Roles::of(&cx, wanted));
+            intent.unanswerable = Self::check_response(&cx, wanted, request).err();
+        }
         intent
     }
 
     /// The forge that is wanted at the end.
     pub fn wanted_forge(&self) -> Option<&ForgeId> {
         (self.verb != Verb::Delete).then_some(&self.forge)
+    }
+
+    /// Whether another stack may name a forge of this resource too.
+    pub fn can_be_shared(&self, forge: &ForgeId) -> bool {
+        !forge.is_derived(&self.stack_id, &self.logical_id)
     }
 
     /// What a forge of this request consists of, apart from its properties.
@@ -165,21 +176,23 @@ impl Intent {
         inventory: &Inventory,
         phase: Phase,
     ) -> Result<Vec<Desired>> {
-        let Some(wanted) = &self.wanted else { return self.decide_removal(cx, inventory) };
         self.check()?;
-        let mut wanted = wanted.clone()?;
-        if phase.is_rollback {
-            keep_growth(cx, &mut wanted, inventory);
-        }
-        let mut resources = desired(cx, &wanted, network, inventory)?;
+        let (Some(Ok(wanted)), Some(roles)) = (&self.wanted, &self.roles) else {
+            return self.decide_removal(cx, inventory);
+        };
+        let grown = if phase.is_rollback { grown(cx, wanted, inventory) } else { None };
+        let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), roles, network, inventory)?;
         if let Some(refusal) = &self.identity_refusal
             && !is_behind_queues(&resources, inventory)
         {
             return Err(refusal.clone());
         }
+        let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
+        if desired::is_released(cx, inventory) {
+            desired::put_last(&mut resources, &work_queue);
+        }
         // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
         if phase.is_complete {
-            let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
             for queue in resources.iter_mut().filter(|resource| resource.id == work_queue) {
                 let before = inventory.get(&work_queue).and_then(|queue| queue.tags.get(COMPLETED_TAG));
                 queue.tags.insert(COMPLETED_TAG.to_owned(), before.unwrap_or(&cx.since).clone());
@@ -207,10 +220,8 @@ impl Intent {
     }
 
     /// Refuses what could not be answered, before anything is made.
-    fn check_response(&self, request: &Request) -> Result<()> {
+    fn check_response(cx: &Context, wanted: &Properties, request: &Request) -> Result<()> {
         const FILE_SYSTEM: &str = "fs-0123456789abcdef0";
-        let Some(Ok(wanted)) = &self.wanted else { return Ok(()) };
-        let cx = self.context(&self.forge);
         // What is not known yet, at its longest: two environments, a role, a template, and file systems.
         let environment = cx.environment_arn(&cx.names.environment(Pool::OnDemand, "01234567"));
         let dns_name = format!("{FILE_SYSTEM}.fsx.{}.amazonaws.com.cn", cx.region);
@@ -219,7 +230,7 @@ impl Intent {
             + "lt-0123456789abcdef0".len()
             + 2 * FILE_SYSTEM.len()
             + dns_name.len();
-        let attributes = attributes(&cx, wanted, &Inventory::default());
+        let attributes = attributes(cx, wanted, &Inventory::default());
         let response = Response::Success { physical_id: cx.names.id().to_string(), attributes };
         let excess = match response.body(&request.envelope) {
             Ok(body) => (body.len() + unknown).saturating_sub(LIMIT),
@@ -338,12 +349,12 @@ fn is_behind_queues(desired: &[Desired], inventory: &Inventory) -> bool {
     queues.into_iter().all(|(spec, found)| found.is_some_and(|(_, observed)| holds(spec, observed)))
 }
 
-/// Takes the size of a file system that has grown as it is: nothing shrinks, and a rollback must not fail for that.
-fn keep_growth(cx: &Context, wanted: &mut Properties, inventory: &Inventory) {
-    let Some((_, observed)) = inventory.find::<Fsx>(&cx.names.file_system()) else { return };
-    if wanted.fsx_size.is_some_and(|size| size < observed.size) {
-        wanted.fsx_size = Some(observed.size);
-    }
+/// What is wanted, with the size of a file system that has grown as it is: nothing shrinks, and a rollback must not
+/// fail for that. `None` if none has grown.
+fn grown(cx: &Context, wanted: &Properties, inventory: &Inventory) -> Option<Properties> {
+    let (_, observed) = inventory.find::<Fsx>(&cx.names.file_system())?;
+    let has_grown = wanted.fsx_size.is_some_and(|size| size < observed.size);
+    has_grown.then(|| Properties { fsx_size: Some(observed.size), ..wanted.clone() })
 }
 
 /// The property that CloudFormation reads too; a value that it would refuse is its own default.

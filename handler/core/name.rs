@@ -62,6 +62,16 @@ impl ForgeId {
         Self(id)
     }
 
+    /// Whether the ID is one of those that a resource of a stack gets when it names none. Any other can be named by
+    /// several stacks.
+    pub fn is_derived(&self, stack_id: &str, logical_id: &str) -> bool {
+        (0..8).any(|flags| {
+            let is = |flag: u8| flags & flag != 0;
+            let identity = Identity { arm64: is(1), fargate_head: is(2), scheduling_policy: is(4) };
+            Self::derive(stack_id, logical_id, Some(&identity)) == *self
+        })
+    }
+
     /// The ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -219,6 +229,14 @@ mod tests {
             .assert_eq(ForgeId::derive(STACK, "Genomics", None).as_str());
         expect_test::expect!["1H3PQEUEW3XmbN2uoFkYd5"]
             .assert_eq(ForgeId::derive(STACK, "Genomics", Some(&identity(true))).as_str());
+    }
+
+    #[test]
+    fn an_id_is_derived_or_named() {
+        let derived = |id: &str| ForgeId::parse(id).unwrap().is_derived(STACK, "Genomics");
+        assert!(derived("I5wFerrBXIcUUGctQWUpP6") && derived("1H3PQEUEW3XmbN2uoFkYd5"));
+        assert!(!derived("Lab7"));
+        assert!(!ForgeId::derive(STACK, "Other", None).is_derived(STACK, "Genomics"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod begin;
 mod end;
+mod forge;
 
 use crate::claim::writer::Writer;
 use crate::claim::{Claimant, Verb, duties};
@@ -20,6 +21,7 @@ use crate::leg::Continuation;
 use crate::name::ForgeId;
 use crate::network::Network;
 use crate::operation::begin::{Begun, Failed, Held};
+use crate::operation::forge::ForgeHeld;
 use crate::port::{Cloud, Now, Timestamp, Undelivered};
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
@@ -215,6 +217,16 @@ impl<C: Cloud> Operation<'_, C> {
     /// Makes the wanted forge, or brings it to what is wanted.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
         self.intent.check()?;
+        let forge = match self.claim_forge(&self.intent.forge).await? {
+            Ok(forge) => forge,
+            Err(outcome) => return Ok(outcome),
+        };
+        let outcome = self.bring_to_what_is_wanted(held, &forge).await;
+        self.release_forge(&forge, &outcome).await;
+        outcome
+    }
+
+    async fn bring_to_what_is_wanted(&self, held: &Held, forge: &ForgeHeld) -> Result<Outcome> {
         let cx = self.intent.context(&self.intent.forge);
         let network = match &self.intent.wanted {
             Some(Ok(wanted)) => Box::pin(self.cloud.network(wanted, &cx.names)).await,
@@ -226,7 +238,7 @@ impl<C: Cloud> Operation<'_, C> {
         loop {
             let intent = &self.intent;
             let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, phase);
-            let outcome = self.reconcile(held, &cx, &kinds, &decide).await?;
+            let outcome = self.reconcile(held, forge, &cx, &kinds, &decide).await?;
             match outcome {
                 Outcome::Done(done) if phase.is_complete || is_completed(&cx, &done.inventory) => {
                     return Ok(Outcome::Done(done));
@@ -259,11 +271,7 @@ impl<C: Cloud> Operation<'_, C> {
         let mut pending = Vec::new();
         for forge in duties(&held.begun, wanted, held.kept.as_deref()) {
             let Some(id) = ForgeId::parse(&forge) else { continue };
-            let cx = self.intent.context(&id);
-            let intent = &self.intent;
-            let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
-            // A file system may have been made before the deployer turned them off.
-            match self.reconcile(held, &cx, Kind::ALL, &decide).await {
+            match self.remove(held, &id).await {
                 Ok(Outcome::Done(Done { .. })) => drop(gone.insert(forge)),
                 Ok(Outcome::Superseded { lost_tie }) => return Verdict::Superseded { lost_tie },
                 Ok(Outcome::Pending(more)) => pending.extend(more),
@@ -283,9 +291,25 @@ impl<C: Cloud> Operation<'_, C> {
         Verdict::Success { inventory, gone }
     }
 
+    /// Brings a forge to nothing, or leaves it to another stack.
+    async fn remove(&self, held: &Held, id: &ForgeId) -> Result<Outcome> {
+        let forge = match self.claim_forge(id).await? {
+            Ok(forge) => forge,
+            Err(outcome) => return Ok(outcome),
+        };
+        let cx = self.intent.context(id);
+        let intent = &self.intent;
+        let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
+        // A file system may have been made before the deployer turned them off.
+        let outcome = self.reconcile(held, &forge, &cx, Kind::ALL, &decide).await;
+        self.release_forge(&forge, &outcome).await;
+        outcome
+    }
+
     async fn reconcile(
         &self,
         held: &Held,
+        forge: &ForgeHeld,
         cx: &crate::desired::Context,
         kinds: &[Kind],
         desired: crate::reconcile::DesiredState<'_>,
@@ -297,7 +321,8 @@ impl<C: Cloud> Operation<'_, C> {
             until: self.window.until,
             settled: held.settled,
         };
-        Box::pin(reconcile(&self.writer(), &target, desired)).await
+        let writer = Writer { forge: forge.key.as_deref(), ..self.writer() };
+        Box::pin(reconcile(&writer, &target, desired)).await
     }
 
     fn writer(&self) -> Writer<'_, C> {
@@ -305,6 +330,7 @@ impl<C: Cloud> Operation<'_, C> {
             cloud: self.cloud,
             key: &self.claimant.key,
             by: &self.claimant.by,
+            forge: None,
             claimant: Some(&self.claimant),
             timing: self.deployment.timing,
         }

@@ -3,30 +3,48 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The documents, as they stand in `policies/`.
+/// The documents, as they stand in `policies/`, each read once.
 pub mod documents {
+    use serde_json::Value;
+    use std::sync::LazyLock;
+
+    /// A document.
+    pub type Document = LazyLock<Value>;
+
+    fn read(text: &str) -> Value {
+        serde_json::from_str(text).expect("the files in policies/ are JSON; a test reads them")
+    }
+
     /// Batch may assume the service role.
-    pub const TRUST_BATCH: &str = include_str!("../../policies/trust-batch.json");
+    pub static TRUST_BATCH: Document =
+        LazyLock::new(|| read(include_str!("../../policies/trust-batch.json")));
     /// EC2 may assume the instance role.
-    pub const TRUST_EC2: &str = include_str!("../../policies/trust-ec2.json");
+    pub static TRUST_EC2: Document = LazyLock::new(|| read(include_str!("../../policies/trust-ec2.json")));
     /// ECS tasks may assume the execution and head-job roles.
-    pub const TRUST_ECS_TASKS: &str = include_str!("../../policies/trust-ecs-tasks.json");
+    pub static TRUST_ECS_TASKS: Document =
+        LazyLock::new(|| read(include_str!("../../policies/trust-ecs-tasks.json")));
     /// Spot Fleet may assume the fleet role.
-    pub const TRUST_SPOTFLEET: &str = include_str!("../../policies/trust-spotfleet.json");
+    pub static TRUST_SPOTFLEET: Document =
+        LazyLock::new(|| read(include_str!("../../policies/trust-spotfleet.json")));
     /// What Nextflow's head job calls.
-    pub const NEXTFLOW: &str = include_str!("../../policies/nextflow-policy.json");
+    pub static NEXTFLOW: Document =
+        LazyLock::new(|| read(include_str!("../../policies/nextflow-policy.json")));
     /// The work bucket and `AllowBuckets`.
-    pub const S3: &str = include_str!("../../policies/s3-policy.json");
+    pub static S3: Document = LazyLock::new(|| read(include_str!("../../policies/s3-policy.json")));
     /// The roles that Nextflow writes into job definitions.
-    pub const PASS_ROLE: &str = include_str!("../../policies/pass-role-policy.json");
+    pub static PASS_ROLE: Document =
+        LazyLock::new(|| read(include_str!("../../policies/pass-role-policy.json")));
     /// The forge's log group, write only.
-    pub const CLOUDWATCH_AGENT: &str = include_str!("../../policies/cloudwatch-agent-policy.json");
+    pub static CLOUDWATCH_AGENT: Document =
+        LazyLock::new(|| read(include_str!("../../policies/cloudwatch-agent-policy.json")));
     /// The key of encrypted volumes.
-    pub const KMS: &str = include_str!("../../policies/kms-policy.json");
+    pub static KMS: Document = LazyLock::new(|| read(include_str!("../../policies/kms-policy.json")));
     /// Pipeline secrets, for the execution role.
-    pub const SECRETS_EXECUTION: &str = include_str!("../../policies/secrets-policy-execution-role.json");
+    pub static SECRETS_EXECUTION: Document =
+        LazyLock::new(|| read(include_str!("../../policies/secrets-policy-execution-role.json")));
     /// Pipeline secrets, for the instance role.
-    pub const SECRETS_INSTANCE: &str = include_str!("../../policies/secrets-policy-instance-role.json");
+    pub static SECRETS_INSTANCE: Document =
+        LazyLock::new(|| read(include_str!("../../policies/secrets-policy-instance-role.json")));
 }
 
 /// What stands for the placeholders of a document.
@@ -42,30 +60,26 @@ pub struct Values {
 ///
 /// A statement whose resources or condition values come to nothing is left out: it would otherwise mean
 /// something else.
-pub fn fill(document: &str, values: &Values) -> Option<Value> {
-    let document: Value =
-        serde_json::from_str(document).expect("the files in policies/ are JSON; a test reads them");
+pub fn fill(document: &Value, values: &Values) -> Option<Value> {
     let mut document = filled(document, values);
     let statements = document.get_mut("Statement").and_then(Value::as_array_mut)?;
     statements.retain(|statement| !has_empty_list(statement));
     (!statements.is_empty()).then_some(document)
 }
 
-fn filled(value: Value, values: &Values) -> Value {
+fn filled(value: &Value, values: &Values) -> Value {
     match value {
-        Value::String(text) => Value::String(single(&text, values)),
-        Value::Array(items) => {
-            Value::Array(items.into_iter().flat_map(|item| expanded(item, values)).collect())
-        }
+        Value::String(text) => Value::String(single(text, values)),
+        Value::Array(items) => Value::Array(items.iter().flat_map(|item| expanded(item, values)).collect()),
         Value::Object(object) => Value::Object(
-            object.into_iter().map(|(key, value)| (key, filled(value, values))).collect::<Map<_, _>>(),
+            object.iter().map(|(key, value)| (key.clone(), filled(value, values))).collect::<Map<_, _>>(),
         ),
-        other => other,
+        other => other.clone(),
     }
 }
 
-fn expanded(item: Value, values: &Values) -> Vec<Value> {
-    if let Value::String(text) = &item
+fn expanded(item: &Value, values: &Values) -> Vec<Value> {
+    if let Value::String(text) = item
         && text.contains("${")
         && let Some((name, all)) = values.many.iter().find(|(name, _)| text.contains(&placeholder(name)))
     {
@@ -76,7 +90,7 @@ fn expanded(item: Value, values: &Values) -> Vec<Value> {
 }
 
 fn single(text: &str, values: &Values) -> String {
-    // Most texts hold nothing to fill in, and this is asked at every look.
+    // Most texts hold nothing to fill in.
     if !text.contains("${") {
         return text.to_owned();
     }
@@ -108,13 +122,13 @@ mod tests {
 
     #[test]
     fn a_bucket_becomes_a_resource_each() {
-        let document = fill(documents::S3, &values(&["a", "b"])).unwrap();
+        let document = fill(&documents::S3, &values(&["a", "b"])).unwrap();
         let resources = &document["Statement"][1]["Resource"];
         assert_eq!(resources, &serde_json::json!(["arn:aws:s3:::a/*", "arn:aws:s3:::b/*"]));
     }
 
     #[test]
     fn a_policy_on_nothing_is_no_policy() {
-        assert_eq!(fill(documents::S3, &values(&[])), None);
+        assert_eq!(fill(&documents::S3, &values(&[])), None);
     }
 }

@@ -17,6 +17,7 @@ use crate::resources::compute_environment::ComputeEnvironment;
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// The plan of a request, as data and as text; or why there is none.
 pub async fn preview<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request) -> Value {
@@ -56,7 +57,7 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     preview["forge"] = json!(intent.forge.as_str());
     preview["replaces"] = json!(replaces.map(ForgeId::as_str));
     preview["properties"] = json!(changed);
-    preview["warnings"] = json!(warnings(&plan, &inventory, replaces, &cx));
+    preview["warnings"] = json!(warnings(&plan, &inventory, replaces, &intent, &cx));
     preview["text"] = json!(plan.to_string());
     Ok(preview)
 }
@@ -76,8 +77,24 @@ fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Value> {
     changed.collect()
 }
 
-fn warnings(plan: &Plan, inventory: &Inventory, replaces: Option<&ForgeId>, cx: &Context) -> Vec<String> {
+/// Below this `ServiceTimeout`, an operation that supersedes another one hardly has time for its work.
+const SHORT: Duration = Duration::from_mins(3);
+
+fn warnings(
+    plan: &Plan,
+    inventory: &Inventory,
+    replaces: Option<&ForgeId>,
+    intent: &Intent,
+    cx: &Context,
+) -> Vec<String> {
     let mut warnings = Vec::new();
+    if intent.service_timeout < SHORT {
+        warnings.push(format!(
+            "ServiceTimeout is {} s: an operation that supersedes another one may have too little time; give {} s or more",
+            intent.service_timeout.as_secs(),
+            SHORT.as_secs()
+        ));
+    }
     if let Some(old) = replaces {
         warnings.push(format!(
             "forge {old} is replaced: CloudFormation deletes it afterwards, and its running jobs are terminated"

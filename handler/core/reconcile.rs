@@ -144,6 +144,7 @@ async fn observe<C: Cloud>(
     let (gate, looked) = join(writer.gate(), look(writer.cloud, target, kinds, inventory)).await;
     let permit = match gate {
         Gate::Superseded { lost_tie } => return Ok(Err(Outcome::Superseded { lost_tie })),
+        Gate::Lost => return Err(Error::Refused("another stack has taken this forge".to_owned())),
         Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
         Gate::Unreachable(err) => Err(err),
         Gate::Open(permit) => Ok(permit),

@@ -8,6 +8,7 @@ use crate::resource::{
 use crate::resources;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 /// A kind that the enums of this file know.
 pub trait Registered: Resource {
@@ -19,9 +20,9 @@ pub trait Registered: Resource {
 
 macro_rules! registry {
     ($($kind:ident => $module:ident, $doc:literal,)+) => {
-        /// What a resource should be, by kind.
+        /// What a resource should be, by kind. Shared, because the same spec is desired at every look.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Spec { $(#[doc = $doc] $kind(Box<<resources::$module::$kind as Resource>::Spec>)),+ }
+        pub enum Spec { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Spec>)),+ }
 
         /// What AWS says a resource is, by kind.
         #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +34,7 @@ macro_rules! registry {
 
         $(impl Registered for resources::$module::$kind {
             fn spec(spec: Self::Spec) -> Spec {
-                Spec::$kind(Box::new(spec))
+                Spec::$kind(Arc::new(spec))
             }
 
             fn observed(observed: &Observed) -> Option<&Self::Observed> {

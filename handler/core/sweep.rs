@@ -4,7 +4,7 @@
 //! and disables nothing: AWS refuses to delete an ENABLED environment, so one that a rollback has just enabled stays.
 
 use crate::claim::writer::{self, Writer};
-use crate::claim::{Item, claim_for_sweep, release_after_sweep, resource_key};
+use crate::claim::{Item, claim_for_sweep, release, resource_key};
 use crate::deployment::Deployment;
 use crate::error::{Result, chain};
 use crate::event::parse_rfc3339;
@@ -86,7 +86,7 @@ impl<C: Cloud> Sweep<'_, C> {
             return Ok(self.waiting("an operation on it is under way"));
         };
         let swept = self.collect(&key, &by, old.as_ref().map(Item::read).as_ref()).await;
-        let release = release_after_sweep(&key, &by, self.cloud.now().wall);
+        let release = release(&key, &by, self.cloud.now().wall);
         writer::update(self.cloud, &release, self.until).await?;
         swept
     }
@@ -109,7 +109,14 @@ impl<C: Cloud> Sweep<'_, C> {
             until: self.until,
             settled: now.mono + lag,
         };
-        let writer = Writer { cloud: self.cloud, key, by, claimant: None, timing: self.deployment.timing };
+        let writer = Writer {
+            cloud: self.cloud,
+            key,
+            by,
+            forge: None,
+            claimant: None,
+            timing: self.deployment.timing,
+        };
         let rules = Rules {
             owner: &self.owner,
             names: &self.names,

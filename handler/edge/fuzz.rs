@@ -86,7 +86,6 @@ fn deployment() -> Deployment {
     Deployment {
         prefix: tower_forge_core::name::PREFIX.to_owned(),
         region: "eu-west-1".to_owned(),
-        account: None,
         boundary: None,
         allowed_boundaries: Vec::new(),
         allowed_policies: Vec::new(),

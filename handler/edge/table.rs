@@ -6,6 +6,8 @@ use aws_sigv4::sign::v4;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
+use tower_forge_core::error::causes;
+use tower_forge_core::event::dns_suffix;
 use tower_forge_core::table::{Attributes, Condition, Edit, KEY, Path, TableError, Update, Updated, Value};
 
 /// How often a call is tried before the engine is told; a later try is true of an earlier one's result.
@@ -46,8 +48,7 @@ impl ClaimTable {
     ) -> Self {
         let named = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
         let named = named.iter().filter_map(|name| std::env::var(name).ok()).find(|url| !url.is_empty());
-        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{suffix}"));
+        let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{}", dns_suffix(&region)));
         // By which the deployer tells the function's calls apart, as the SDK sends it.
         let app = std::env::var("AWS_SDK_UA_APP_ID").map(|app| format!(" app/{app}")).unwrap_or_default();
         let user_agent = format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION"));
@@ -104,7 +105,7 @@ impl ClaimTable {
     async fn try_once(&self, operation: &str, body: String) -> Result<Json, Refusal> {
         let request =
             self.signed(operation, body).await.map_err(|why| Refusal::Other { why, again: false })?;
-        let passes = |err: reqwest::Error| Refusal::Other { why: err.without_url().to_string(), again: true };
+        let passes = |err: reqwest::Error| Refusal::Other { why: causes(&err.without_url()), again: true };
         let response = self.http.execute(request).await.map_err(passes)?;
         let status = response.status();
         let text = response.text().await.map_err(passes)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cloudformation::{Ended, Stack};
 use crate::faults::Fault;
 use crate::state::State;
 use crate::world::World;
@@ -152,6 +153,56 @@ async fn a_create_that_fails_to_adopt_gives_back_what_it_took() {
     assert_eq!(not_of(&world.state().await, last.id()), Vec::<String>::new());
     assert_eq!(names(&world.state().await), names(&kept));
     last.delete().await.expect_success();
+    world.assert_nothing_left().await;
+}
+
+/// Two stacks name one ID at once: one of them gets the whole forge, and the other nothing of it.
+async fn assert_one_gets_all(world: &World, stacks: [&Stack; 2]) {
+    let [first, second] = stacks;
+    let (one, other) = (first.start_create().await, second.start_create().await);
+    let (one, other) = (one.ended().await, other.ended().await);
+    let succeeded = |ended: &Ended| ended.answer.as_ref().is_some_and(|answer| answer.succeeded);
+    assert_ne!(succeeded(&one), succeeded(&other), "{one:?} {other:?}");
+    let (winner, loser, lost) = if succeeded(&one) { (first, second, other) } else { (second, first, one) };
+    assert!(lost.expect_failure().reason.contains(winner.id()));
+    let state = world.state().await;
+    assert_eq!(not_of(&state, winner.id()), Vec::<String>::new());
+    loser.roll_back().await.expect_success();
+    assert_eq!(world.state().await, state, "nothing of it was the loser's");
+    winner.delete().await.expect_success();
+}
+
+#[tokio::test]
+async fn two_stacks_that_make_one_forge_at_once_do_not_share_it() {
+    let world = World::new().await;
+    let lab = || lab(json!({"DisposeOnDeletion": true}));
+    assert_one_gets_all(&world, [&world.stack(lab()), &world.stack(lab())]).await;
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn two_stacks_that_adopt_one_forge_at_once_do_not_share_it() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({})));
+    first.create().await.expect_success();
+    first.delete().await.expect_success();
+    let lab = || lab(json!({"DisposeOnDeletion": true}));
+    assert_one_gets_all(&world, [&world.stack(lab()), &world.stack(lab())]).await;
+    world.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_stack_that_is_made_anew_waits_until_the_old_one_has_let_its_forge_go() {
+    let world = World::new().await;
+    let first = world.stack(lab(json!({"DisposeOnDeletion": true})));
+    first.create().await.expect_success();
+    let delete = first.start_delete().await;
+    world.until_called("UpdateJobQueue", 1).await;
+    let second = world.stack(lab(json!({"DisposeOnDeletion": true})));
+    second.create().await.expect_success();
+    delete.ended().await.expect_success();
+    assert_eq!(not_of(&world.state().await, second.id()), Vec::<String>::new());
+    second.delete().await.expect_success();
     world.assert_nothing_left().await;
 }
 

@@ -207,9 +207,9 @@ async fn a_new_image_is_a_new_generation_and_a_nonce_is_nothing() {
 #[tokio::test]
 async fn an_older_event_than_its_timeout_is_stale() {
     let world = World::new().await;
-    let stack = world.stack(json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 9, "ServiceTimeout": 60}));
+    let stack = world.stack(json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 9, "ServiceTimeout": 120}));
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
-    let request = stack.request(stack.create_event(), std::time::Duration::from_secs(90));
+    let request = stack.request(stack.create_event(), std::time::Duration::from_secs(150));
     world.deliver(&request).await.expect_silence();
     world.assert_no_change_since(0).await;
 }

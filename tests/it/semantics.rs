@@ -263,3 +263,19 @@ async fn a_lustre_file_system_that_fails_is_told_and_removed() {
     stack.roll_back().await.expect_success();
     world.assert_nothing_left().await;
 }
+
+#[tokio::test]
+async fn an_environment_that_is_still_listed_as_deleted_takes_no_room() {
+    let (world, stack) = with(json!({})).await;
+    let others = |status: &str, count: usize| -> Vec<Value> {
+        (0..count).map(|n| json!({ "name": format!("other-{status}-{n}"), "status": status })).collect()
+    };
+    world.seed(json!({ "environment": others("VALID", 48) })).await;
+    world.seed(json!({ "environment": others("DELETED", 2) })).await;
+    stack.create().await.expect_success();
+    let second = world.stack(minimal());
+    let reason = second.create().await.expect_failure().reason;
+    assert!(reason.contains("this account has 50 compute environments"), "{reason}");
+    second.roll_back().await.expect_success();
+    stack.delete().await.expect_success();
+}

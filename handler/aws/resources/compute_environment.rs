@@ -108,13 +108,15 @@ async fn has_jobs(services: &Services, environment: &str) -> Result<bool> {
     };
     for queue in queues.iter().filter(|queue| holds(queue)).filter_map(|queue| queue.job_queue_name()) {
         for status in [JobStatus::Starting, JobStatus::Running] {
-            let jobs = services.batch.list_jobs().job_queue(queue).job_status(status).max_results(1);
-            match jobs.send().await.on("batch:ListJobs", queue) {
+            // A page may be empty although more follow.
+            let jobs = services.batch.list_jobs().job_queue(queue).job_status(status);
+            let first = jobs.into_paginator().items().send().next().await.transpose();
+            match first.on("batch:ListJobs", queue) {
                 // The queue has gone since it was listed, and its jobs with it.
                 Err(err) if err.is_not_found() => {}
                 Err(err) => return Err(err),
-                Ok(jobs) if jobs.job_summary_list().is_empty() => {}
-                Ok(_) => return Ok(true),
+                Ok(None) => {}
+                Ok(Some(_)) => return Ok(true),
             }
         }
     }

@@ -67,6 +67,8 @@ pub struct Item {
     pub wrote_at: Option<Timestamp>,
     /// What was established last.
     pub record: Option<Record>,
+    /// The stack whose resource claimed last.
+    pub stack: String,
 }
 
 /// How an operation ended.
@@ -123,6 +125,7 @@ impl Item {
                 forge: text_of(map, "forge").unwrap_or_default(),
                 digest: text_of(map, "digest").unwrap_or_default(),
             }),
+            stack: text("stack").unwrap_or_default(),
         }
     }
 }

@@ -132,7 +132,7 @@ fn a_sweep_takes_the_name_from_nobody_at_work_and_leaves_the_rest() {
     let delete = claimant(Verb::Delete, 200, "d", "2/1");
     let now = seen(item.as_ref());
     assert!(claim(&mut item, &delete, now.as_ref()));
-    let released = release_after_sweep("resource#1", "sweep/1", Timestamp::from_secs(210)).apply(&mut item);
+    let released = release("resource#1", "sweep/1", Timestamp::from_secs(210)).apply(&mut item);
     assert!(matches!(released, Updated::Refused(_)));
 }
 
@@ -141,4 +141,44 @@ fn duties_are_what_was_begun_and_is_neither_wanted_nor_kept() {
     let begun = BTreeSet::from(["A".to_owned(), "X".to_owned(), "Y".to_owned()]);
     assert_eq!(duties(&begun, Some("A"), Some("X")), BTreeSet::from(["Y".to_owned()]));
     assert_eq!(duties(&begun, None, None), begun);
+}
+
+/// Claims a forge on its item as it is, having seen `seen`.
+fn claim_forge(item: &mut Option<Attributes>, by: &Claimant, seen: Option<&Item>) -> bool {
+    let update = by.claim_forge("Lab7", seen, Timestamp::from_secs(by.signed));
+    matches!(update.apply(item), Updated::Done(_))
+}
+
+#[test]
+fn a_forge_that_another_stack_works_on_is_waited_for() {
+    let mut item = None;
+    let ours = claimant(Verb::Create, 10, "c", "1/1");
+    let theirs = Claimant { stack_id: "another".into(), ..claimant(Verb::Create, 20, "x", "9/1") };
+    assert!(claim_forge(&mut item, &ours, None));
+    let now = seen(item.as_ref());
+    assert!(!claim_forge(&mut item, &theirs, None), "it did not exist when it was seen");
+    assert!(!claim_forge(&mut item, &theirs, now.as_ref()), "somebody is at work");
+    let later = Claimant { signed: 20 + 3 * 3600, ..theirs.clone() };
+    assert!(claim_forge(&mut item.clone(), &later, now.as_ref()), "nobody works for so long");
+    ours.release_forge("Lab7", Timestamp::from_secs(30)).apply(&mut item);
+    let now = seen(item.as_ref());
+    assert!(claim_forge(&mut item, &theirs, now.as_ref()));
+    assert!(claim_forge(&mut item, &theirs, now.as_ref()), "a retry after a lost answer wins again");
+    let late = ours.release_forge("Lab7", Timestamp::from_secs(40)).apply(&mut item);
+    assert!(matches!(late, Updated::Refused(_)));
+}
+
+#[test]
+fn who_has_lost_the_resource_does_not_take_the_forge_back() {
+    let mut item = None;
+    let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 20, "d", "2/1"));
+    // The Create has seen the item before it lost the resource to the Delete.
+    let before = seen(item.as_ref());
+    assert!(claim_forge(&mut item, &delete, None));
+    assert!(!claim_forge(&mut item, &create, before.as_ref()));
+    // The Delete takes it from the Create of its own resource, which may have died.
+    let mut item = None;
+    assert!(claim_forge(&mut item, &create, None));
+    let now = seen(item.as_ref());
+    assert!(claim_forge(&mut item, &delete, now.as_ref()));
 }

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::port::{Clock, Cloud, Table};
 use crate::registry::Write;
 use crate::resource::MutatingCall as _;
-use crate::table::{TableError, Update, Updated};
+use crate::table::{Attributes, TableError, Update, Updated};
+use futures_util::future::try_join;
 use std::time::Duration;
 
 /// How long to wait before the table is asked again.
@@ -23,6 +24,8 @@ pub enum Gate {
     },
     /// The table cannot be read: nothing may be written now.
     Unreachable(TableError),
+    /// Another stack has the forge, which happens only where the table has been tampered with or restored.
+    Lost,
 }
 
 /// What came of a claim.
@@ -52,6 +55,8 @@ pub struct Writer<'a, C> {
     pub key: &'a str,
     /// The invocation.
     pub by: &'a str,
+    /// The key of the item of the forge, where another stack may name the forge too.
+    pub forge: Option<&'a str>,
     /// What it carries out; a sweep carries out no operation, and may write although the last one has ended.
     pub claimant: Option<&'a Claimant>,
     /// How long permits and calls last.
@@ -143,17 +148,23 @@ impl<C: Cloud> Writer<'_, C> {
     /// Asks whether this invocation may write.
     pub async fn gate(&self) -> Gate {
         let sent = self.cloud.now();
-        let item = match self.cloud.read(self.key).await {
-            Ok(item) => item.as_ref().map(Item::read),
+        let forge = async {
+            match self.forge {
+                Some(key) => self.cloud.read(key).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (item, forge) = match try_join(self.cloud.read(self.key), forge).await {
+            Ok((item, forge)) => (item.as_ref().map(Item::read), forge),
             Err(err) => return Gate::Unreachable(err),
         };
         let may_write =
             |item: &Item| item.by == self.by && (self.claimant.is_none() || item.outcome.is_none());
-        if item.as_ref().is_some_and(may_write) {
-            Gate::Open(Permit::new(&sent, &self.timing))
-        } else {
-            Gate::Superseded { lost_tie: self.has_lost_tie(item.as_ref()) }
+        if !item.as_ref().is_some_and(may_write) {
+            return Gate::Superseded { lost_tie: self.has_lost_tie(item.as_ref()) };
         }
+        let has_forge = |item: Option<Attributes>| item.is_some_and(|item| Item::read(&item).by == self.by);
+        if forge.is_none_or(has_forge) { Gate::Open(Permit::new(&sent, &self.timing)) } else { Gate::Lost }
     }
 
     fn has_lost_tie(&self, item: Option<&Item>) -> bool {

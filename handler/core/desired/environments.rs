@@ -1,7 +1,8 @@
 //! PURE. The launch template and the compute environments of a forge.
 
+use super::generation::Generation;
 use super::storage::Ids;
-use super::{Declared, Forge, LazyNetwork, generation};
+use super::{Declared, Forge, LazyNetwork};
 use crate::error::{Error, Result};
 use crate::name::{Pool, RoleKind};
 use crate::network::Network;
@@ -18,7 +19,12 @@ const GP3_IOPS: i32 = 3000;
 const GP3_THROUGHPUT: i32 = 125;
 
 /// Declares the launch template.
-pub(super) fn template(forge: &mut Forge<'_>, network: &LazyNetwork<'_>, ids: &Ids) -> Result<Declared> {
+pub(super) fn template(
+    forge: &mut Forge<'_>,
+    network: &LazyNetwork<'_>,
+    ids: &Ids,
+    generation: &Generation<'_>,
+) -> Result<Declared> {
     let properties = forge.properties;
     let boot = boot(forge, network, ids);
     let user_data = user_data::user_data(&boot)
@@ -32,9 +38,9 @@ pub(super) fn template(forge: &mut Forge<'_>, network: &LazyNetwork<'_>, ids: &I
             throughput: Some(properties.ebs_throughput()).filter(|throughput| *throughput != GP3_THROUGHPUT),
         },
         user_data,
-        instance_tags: forge.cx.tags(properties),
+        instance_tags: forge.tags.clone(),
     };
-    let name = forge.cx.names.launch_template(&generation::template(properties, ids));
+    let name = forge.cx.names.launch_template(&generation.template);
     let after = later(forge, ids);
     Ok(forge.declare::<LaunchTemplate>(name, spec, &after))
 }
@@ -90,14 +96,14 @@ pub(super) struct Pools {
 pub(super) fn declare(
     forge: &mut Forge<'_>,
     network: &mut LazyNetwork<'_>,
-    ids: &Ids,
+    generation: &Generation<'_>,
     after: &[Declared],
 ) -> Pools {
     let properties = forge.properties;
     let mut pool = |pool: Pool| {
-        let name = forge.cx.names.environment(pool, &generation::environment(properties, ids, pool));
+        let name = forge.cx.names.environment(pool, &generation.environment(pool));
         let network = network.get::<ComputeEnvironment>(forge, &name);
-        let spec = spec(forge, &network, ids, pool);
+        let spec = spec(forge, &network, generation, pool);
         forge.declare::<ComputeEnvironment>(name, spec, after)
     };
     Pools {
@@ -108,14 +114,19 @@ pub(super) fn declare(
     }
 }
 
-fn spec(forge: &Forge<'_>, network: &Network, ids: &Ids, pool: Pool) -> compute_environment::Spec {
+fn spec(
+    forge: &Forge<'_>,
+    network: &Network,
+    generation: &Generation<'_>,
+    pool: Pool,
+) -> compute_environment::Spec {
     let properties = forge.properties;
     let placement =
         Placement { subnets: network.subnets(), security_groups: network.security_groups.clone() };
     let resources = if pool == Pool::Head && properties.fargate_head_enabled {
         Resources::Fargate(placement)
     } else {
-        Resources::Instances(Box::new(instances(forge, placement, ids, pool)))
+        Resources::Instances(Box::new(instances(forge, placement, generation, pool)))
     };
     let min_vcpus = if pool == Pool::Work { properties.min_cpus } else { 0 };
     compute_environment::Spec {
@@ -126,7 +137,7 @@ fn spec(forge: &Forge<'_>, network: &Network, ids: &Ids, pool: Pool) -> compute_
     }
 }
 
-fn instances(forge: &Forge<'_>, placement: Placement, ids: &Ids, pool: Pool) -> Instances {
+fn instances(forge: &Forge<'_>, placement: Placement, generation: &Generation<'_>, pool: Pool) -> Instances {
     let properties = forge.properties;
     let spot = properties.is_spot() && matches!(pool, Pool::Work | Pool::Dragen);
     let strategy = match pool {
@@ -152,13 +163,13 @@ fn instances(forge: &Forge<'_>, placement: Placement, ids: &Ids, pool: Pool) -> 
         instance_profile: forge.cx.instance_profile_arn(),
         fleet_role: (pool == Pool::Work && properties.needs_fleet_role())
             .then(|| forge.cx.role_arn(RoleKind::Fleet)),
-        launch_template: forge.cx.names.launch_template(&generation::template(properties, ids)),
+        launch_template: forge.cx.names.launch_template(&generation.template),
         image_type: image.to_owned(),
         image_id: match pool {
             Pool::Dragen => properties.dragen_ami_id.clone(),
             _ => properties.image_id.clone(),
         },
         key_pair: properties.ec2_key_pair.clone(),
-        instance_tags: forge.cx.tags(properties),
+        instance_tags: forge.tags.clone(),
     }
 }

@@ -14,17 +14,35 @@ use serde_json::{Value, json};
 /// Stands for a hash that is not known yet, because a file system has to be made first.
 pub const LATER: &str = "(known later)";
 
-/// The hash of the launch template.
-pub(super) fn template(properties: &Properties, ids: &Ids) -> String {
-    match ids {
-        Ids::Later => LATER.to_owned(),
-        Ids::Known { .. } => hash8(&template_content(properties, ids)),
+/// The hashes of the generation that is wanted.
+pub(super) struct Generation<'a> {
+    properties: &'a Properties,
+    /// What the launch template's hash covers; `None` if that is not known yet.
+    content: Option<Value>,
+    /// The hash of the launch template.
+    pub(super) template: String,
+}
+
+impl<'a> Generation<'a> {
+    /// The generation of these properties and file systems.
+    pub(super) fn of(properties: &'a Properties, ids: &Ids) -> Self {
+        let content = template_content(properties, ids);
+        let template = content.as_ref().map_or_else(|| LATER.to_owned(), hash8);
+        Self { properties, content, template }
+    }
+
+    /// The hash of one pool's environment.
+    pub(super) fn environment(&self, pool: Pool) -> String {
+        match &self.content {
+            None => LATER.to_owned(),
+            Some(content) => hash8(&environment_content(self.properties, content, pool)),
+        }
     }
 }
 
-fn template_content(properties: &Properties, ids: &Ids) -> Value {
-    let Ids::Known { efs, fsx } = ids else { return Value::Null };
-    json!({
+fn template_content(properties: &Properties, ids: &Ids) -> Option<Value> {
+    let Ids::Known { efs, fsx } = ids else { return None };
+    Some(json!({
         "EbsBootSize": properties.ebs_boot_size(),
         "EbsEncrypted": properties.ebs_encrypted,
         "EbsKmsKeyId": properties.ebs_kms_key_id,
@@ -38,24 +56,20 @@ fn template_content(properties: &Properties, ids: &Ids) -> Value {
         "Fsx": fsx.as_ref().map(|id| (id, properties.fsx_mount())),
         "ImageRefresh": properties.image_refresh,
         "Tags": properties.tags,
-    })
+    }))
 }
 
-/// The hash of a generation of one pool.
-pub(super) fn environment(properties: &Properties, ids: &Ids, pool: Pool) -> String {
-    if *ids == Ids::Later {
-        return LATER.to_owned();
-    }
+fn environment_content(properties: &Properties, template: &Value, pool: Pool) -> Value {
     let network = json!({
         "VpcId": properties.vpc_id,
         "Subnets": properties.subnets,
         "SecurityGroups": properties.security_groups,
     });
     if pool == Pool::Head && properties.fargate_head_enabled {
-        return hash8(&json!({"Network": network, "ImageRefresh": properties.image_refresh}));
+        return json!({"Network": network, "ImageRefresh": properties.image_refresh});
     }
     let mut content = json!({
-        "Template": template_content(properties, ids),
+        "Template": template,
         "Network": network,
         "ImageId": properties.image_id,
         "Ec2KeyPair": properties.ec2_key_pair,
@@ -80,5 +94,5 @@ pub(super) fn environment(properties: &Properties, ids: &Ids, pool: Pool) -> Str
         }),
     };
     content["Line"] = more;
-    hash8(&content)
+    content
 }

@@ -2,37 +2,55 @@
 
 use super::Context;
 use crate::name::RoleKind;
-use crate::policy::{Values, documents, fill};
+use crate::policy::documents::{self, Document};
+use crate::policy::{Values, fill};
 use crate::properties::Properties;
-use crate::resources::role::Spec;
+use crate::registry::{self, Registered as _};
+use crate::resources::role::{Role, Spec};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A policy of `policies/`: its name on the role, and its text.
-type Policy = (&'static str, &'static str);
+/// A policy of `policies/`: its name on the role, and its document.
+type Policy = (&'static str, &'static Document);
 
-const NEXTFLOW: Policy = ("nextflow-policy", documents::NEXTFLOW);
-const PASS_ROLE: Policy = ("pass-role-policy", documents::PASS_ROLE);
-const S3: Policy = ("s3-policy", documents::S3);
-const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", documents::CLOUDWATCH_AGENT);
-const KMS: Policy = ("kms-policy", documents::KMS);
-const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", documents::SECRETS_INSTANCE);
-const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", documents::SECRETS_EXECUTION);
+const NEXTFLOW: Policy = ("nextflow-policy", &documents::NEXTFLOW);
+const PASS_ROLE: Policy = ("pass-role-policy", &documents::PASS_ROLE);
+const S3: Policy = ("s3-policy", &documents::S3);
+const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", &documents::CLOUDWATCH_AGENT);
+const KMS: Policy = ("kms-policy", &documents::KMS);
+const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
+const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", &documents::SECRETS_EXECUTION);
 
-/// What one role should be.
-pub(super) fn spec(cx: &Context, properties: &Properties, kind: RoleKind) -> Spec {
-    let values = values(cx, properties);
+/// What the roles of a forge should be. Nothing that is observed changes them, so they are made once for an operation.
+#[derive(Clone, Debug)]
+pub struct Roles(BTreeMap<RoleKind, registry::Spec>);
+
+impl Roles {
+    /// The roles of a forge.
+    pub fn of(cx: &Context, properties: &Properties) -> Self {
+        let values = values(cx, properties);
+        let spec = |kind| (kind, Role::spec(spec(cx, properties, &values, kind)));
+        Self(RoleKind::ALL.into_iter().map(spec).collect())
+    }
+
+    /// What one of them should be.
+    pub(super) fn spec(&self, kind: RoleKind) -> registry::Spec {
+        self.0[&kind].clone()
+    }
+}
+
+fn spec(cx: &Context, properties: &Properties, values: &Values, kind: RoleKind) -> Spec {
     let (trust, managed) = match kind {
-        RoleKind::Service => (documents::TRUST_BATCH, Some("AWSBatchServiceRole")),
-        RoleKind::Instance => (documents::TRUST_EC2, Some("AmazonEC2ContainerServiceforEC2Role")),
-        RoleKind::Execution => (documents::TRUST_ECS_TASKS, Some("AmazonECSTaskExecutionRolePolicy")),
-        RoleKind::Fleet => (documents::TRUST_SPOTFLEET, Some("AmazonEC2SpotFleetTaggingRole")),
-        RoleKind::Fargate => (documents::TRUST_ECS_TASKS, None),
+        RoleKind::Service => (&documents::TRUST_BATCH, Some("AWSBatchServiceRole")),
+        RoleKind::Instance => (&documents::TRUST_EC2, Some("AmazonEC2ContainerServiceforEC2Role")),
+        RoleKind::Execution => (&documents::TRUST_ECS_TASKS, Some("AmazonECSTaskExecutionRolePolicy")),
+        RoleKind::Fleet => (&documents::TRUST_SPOTFLEET, Some("AmazonEC2SpotFleetTaggingRole")),
+        RoleKind::Fargate => (&documents::TRUST_ECS_TASKS, None),
     };
     let mut managed: BTreeSet<String> = managed.into_iter().map(|name| aws_policy(cx, name)).collect();
     let filled = policies(properties, kind).into_iter();
     let mut inline: BTreeMap<String, Value> =
-        filled.filter_map(|(name, text)| Some((name.to_owned(), fill(text, &values)?))).collect();
+        filled.filter_map(|(name, document)| Some((name.to_owned(), fill(document, values)?))).collect();
     if kind == RoleKind::Instance {
         managed.extend(properties.instance_role_policies.iter().cloned());
         if !properties.instance_role_statements.is_empty() {
@@ -42,7 +60,7 @@ pub(super) fn spec(cx: &Context, properties: &Properties, kind: RoleKind) -> Spe
         }
     }
     Spec {
-        trust: fill(trust, &values)
+        trust: fill(trust, values)
             .expect("a trust policy has a statement without lists; a test reads them all"),
         managed,
         inline,
@@ -82,7 +100,7 @@ fn policies(properties: &Properties, kind: RoleKind) -> Vec<Policy> {
 /// The service role as far as Batch needs it to delete an environment.
 pub(super) fn service_role_for_deletion(cx: &Context) -> Spec {
     Spec {
-        trust: fill(documents::TRUST_BATCH, &account_values(cx)).expect("a trust policy has a statement"),
+        trust: fill(&documents::TRUST_BATCH, &account_values(cx)).expect("a trust policy has a statement"),
         managed: BTreeSet::from([aws_policy(cx, "AWSBatchServiceRole")]),
         inline: BTreeMap::new(),
         boundary: cx.boundary.clone(),

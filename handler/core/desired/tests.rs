@@ -143,7 +143,9 @@ fn made(resource: &Desired) -> Existing {
 
 /// AWS after a forge with these properties has been made.
 pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
-    let resources = desired(&context(), wanted, &network(), &Inventory::default()).unwrap();
+    let resources =
+        desired(&context(), wanted, &Roles::of(&context(), wanted), &network(), &Inventory::default())
+            .unwrap();
     let mut inventory = Inventory::default();
     for resource in &resources {
         inventory.resources.insert(resource.id.clone(), made(resource));
@@ -152,7 +154,8 @@ pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
 }
 
 fn plan_for(wanted: &Properties, inventory: &Inventory) -> Plan {
-    let resources = desired(&context(), wanted, &network(), inventory).unwrap();
+    let resources =
+        desired(&context(), wanted, &Roles::of(&context(), wanted), &network(), inventory).unwrap();
     plan(&resources, inventory, &context().owner, &|_| false)
 }
 
@@ -228,6 +231,27 @@ fn another_instance_type_is_another_generation_beside_the_first() {
 }
 
 #[test]
+fn a_work_queue_is_adopted_after_all_that_it_does_not_hold_up() {
+    let inventory = forge_of(&properties(json!({})));
+    let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let mut resources = desired(&context(), &wanted, &network(), &inventory).unwrap();
+    let work_queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    put_last(&mut resources, &work_queue);
+    let (last, others): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| resource.id == work_queue);
+    let (behind, before): (Vec<_>, Vec<_>) =
+        others.iter().partition(|other| other.after.contains(&work_queue));
+    let names =
+        |resources: Vec<&Desired>| resources.iter().map(|each| each.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        names(behind.into_iter().copied().collect()),
+        ["compute environment TowerForge-Cafe-work-65346d53"]
+    );
+    let before: Vec<ResourceId> = before.iter().map(|resource| resource.id.clone()).collect();
+    assert_eq!(last[0].after, before);
+    assert!(before.iter().any(|id| id.kind == Kind::LogGroup) && before.len() > 5, "{before:?}");
+}
+
+#[test]
 fn limits_change_in_place() {
     let inventory = forge_of(&properties(json!({})));
     check(
@@ -271,12 +295,14 @@ fn a_full_queue_refuses_a_further_generation_while_all_run_jobs() {
     let Observed::ComputeEnvironment(observed) = &mut serving.observed else { unreachable!() };
     observed.is_idle = false;
 
-    let err = desired(&context(), &properties(json!({"InstanceTypes": "m6i"})), &network(), &inventory)
-        .unwrap_err();
+    let desire = |wanted: &Properties| {
+        desired(&context(), wanted, &Roles::of(&context(), wanted), &network(), &inventory)
+    };
+    let err = desire(&properties(json!({"InstanceTypes": "m6i"}))).unwrap_err();
     assert!(
         matches!(&err, Error::Refused(text) if text.contains("00000002") && text.contains("nothing was changed")),
         "{err}"
     );
     // A change in place is none of it.
-    assert!(desired(&context(), &properties(json!({"MaxCpus": "9"})), &network(), &inventory).is_ok());
+    assert!(desire(&properties(json!({"MaxCpus": "9"}))).is_ok());
 }

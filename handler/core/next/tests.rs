@@ -52,7 +52,14 @@ fn what_stands_is_finished_only_by_looks_that_count() {
     let wanted = properties(json!({}));
     let inventory = forge_of(&wanted);
     let cx = context();
-    let desired = crate::desired::desired(&cx, &wanted, &network(), &inventory).unwrap();
+    let desired = crate::desired::desired(
+        &cx,
+        &wanted,
+        &crate::desired::Roles::of(&cx, &wanted),
+        &network(),
+        &inventory,
+    )
+    .unwrap();
     let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
     let decide = |looked: u64, settled: u64| {
         let mut history = History::default();
@@ -128,7 +135,14 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let mut inventory = Inventory::default();
     let account = crate::resource::AccountUse { total: 49, ..Default::default() };
     inventory.replace(Kind::ComputeEnvironment, crate::resource::Listing { found: Vec::new(), account });
-    let desired = crate::desired::desired(&cx, &wanted, &network(), &inventory).unwrap();
+    let desired = crate::desired::desired(
+        &cx,
+        &wanted,
+        &crate::desired::Roles::of(&cx, &wanted),
+        &network(),
+        &inventory,
+    )
+    .unwrap();
     let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
     let err = refuse(&plan, &inventory).unwrap_err().to_string();
     assert!(err.contains("49 compute environments") && err.contains("needs 2 more"), "{err}");

@@ -41,6 +41,7 @@ fn a_resource_of_another_owner_is_a_conflict_where_desired_and_invisible_where_n
     let resources = crate::desired::desired(
         &context(),
         &wanted,
+        &crate::desired::Roles::of(&context(), &wanted),
         &Err(crate::error::Error::Refused("unused".into())),
         &inventory,
     );

@@ -44,7 +44,7 @@ fn values(reader: &mut Reader<'_>) -> Properties {
     required(r, "WorkDir");
     required(r, "MaxCpus");
     own_region(r);
-    r.number("ServiceTimeout", 1..=3600);
+    r.number("ServiceTimeout", 120..=3600);
     Properties {
         work_dir: r
             .read("WorkDir", |v| checks::work_dir(&scalar(v)?))

@@ -343,10 +343,10 @@ impl World {
         match asked.verb {
             Verb::Delete => self.judge_gone(asked),
             Verb::Create | Verb::Update => {
-                if let Some(left) = self.differs(asked) {
+                let intent = self.intent(asked);
+                if let Some(left) = self.differs(&intent) {
                     self.fail(format!("{:?} answered SUCCESS, but {left}", asked.verb));
                 }
-                let intent = self.intent(asked);
                 if intent.forge.as_str() != physical_id {
                     self.fail(format!("{:?} answered SUCCESS with another ID than its forge's", asked.verb));
                 }
@@ -371,13 +371,13 @@ impl World {
         }
     }
 
-    fn intent(&self, asked: &Asked) -> Intent {
+    /// What an operation asks for.
+    pub(crate) fn intent(&self, asked: &Asked) -> Intent {
         Intent::read(&asked.request, &self.deployment, asked.signed_at())
     }
 
     /// What sets the world apart from what an operation wanted: core's own plan must be empty.
-    pub(crate) fn differs(&self, asked: &Asked) -> Option<String> {
-        let intent = self.intent(asked);
+    pub(crate) fn differs(&self, intent: &Intent) -> Option<String> {
         let cx = intent.context(&intent.forge);
         let mut inventory = Inventory::default();
         for kind in Kind::ALL {

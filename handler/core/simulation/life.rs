@@ -232,7 +232,7 @@ impl CloudFormation {
         }
         world.count("quiet check");
         let asked = last.filter(|asked| asked.verb != Verb::Delete);
-        if let Some(left) = asked.and_then(|asked| world.differs(&asked)) {
+        if let Some(left) = asked.and_then(|asked| world.differs(&world.intent(&asked))) {
             world.fail(format!("quiet: {template:?} is wanted, and {left}"));
         }
         let listed = world.ledger.borrow().only().map(|item| item.forges).unwrap_or_default();

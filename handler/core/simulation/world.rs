@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::deployment::Deployment;
-use tower_forge_core::event::AccountScope;
 use tower_forge_core::port::Timestamp;
 
 /// Within which time a call takes effect, or never.
@@ -197,7 +196,6 @@ fn deployment(retire_after: Duration) -> Deployment {
     Deployment {
         prefix: "TowerForge".to_owned(),
         region: "eu-west-1".to_owned(),
-        account: AccountScope::of(STACK),
         boundary: None,
         allowed_boundaries: Vec::new(),
         allowed_policies: Vec::new(),

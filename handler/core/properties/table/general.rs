@@ -81,10 +81,11 @@ pub(super) const FORGE: &[Property] = &[
     },
     Property {
         name: "ServiceTimeout",
-        kind: Kind::Integer(1, 3600),
+        kind: Kind::Integer(120, 3600),
         default: "3600",
-        allowed: "an integer from 1 to 3600",
-        meaning: "Seconds that CloudFormation waits for an answer.",
+        allowed: "an integer from 120 to 3600",
+        meaning: "Seconds that CloudFormation waits for an answer. An operation that supersedes another one waits 75 s \
+                  before it can be sure of all that the other has done.",
         aws: "Nothing.",
         effects: &[Effect::Nothing],
         update: "",
