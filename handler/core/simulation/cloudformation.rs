@@ -103,7 +103,7 @@ impl CloudFormation {
     /// one before, or nobody could know which of them is the newer one; a clean-up it does not.
     fn step_back(&self, verb: Verb) -> Ms {
         let stack = self.world.stack.borrow();
-        let Some(last) = stack.asked.values().max_by_key(|asked| asked.number) else { return 0 };
+        let Some(last) = stack.newest() else { return 0 };
         let is_told = verb != last.verb && (verb != Verb::Delete || stack.is_ending);
         if !is_told || last.is_early || !self.world.chance(50) {
             return 0;

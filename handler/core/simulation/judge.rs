@@ -244,7 +244,9 @@ impl World {
             }
             Call::Delete if judge.retired_by.get(id) == Some(&item.operation) => {
                 drop(judge);
-                self.fail(format!("{by} deletes {id}, which it has itself replaced: its rollback would need it"));
+                self.fail(format!(
+                    "{by} deletes {id}, which it has itself replaced: its rollback would need it"
+                ));
             }
             _ => {}
         }

@@ -80,6 +80,11 @@ impl StackView {
 }
 
 impl StackView {
+    /// The newest operation.
+    pub(crate) fn newest(&self) -> Option<&Asked> {
+        self.asked.values().max_by_key(|asked| asked.number)
+    }
+
     /// Since when the stack has been in progress, if it is.
     pub(crate) fn in_progress_since(&self) -> Option<Ms> {
         let works = self.rows.iter().rev().take_while(|row| row.stack_status.ends_with("_IN_PROGRESS"));
@@ -97,6 +102,9 @@ impl World {
 
     fn row(&self) -> Option<Row> {
         let lag = if self.chance(200) { self.sim.rng.range(0, 3 * S) } else { 0 };
+        if lag > 0 && self.stack.borrow().newest().is_some_and(|asked| asked.is_early) {
+            self.excuse("an operation that was signed too early is not shown yet");
+        }
         let at = self.now().saturating_sub(lag);
         self.stack.borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
     }
