@@ -26,6 +26,7 @@ SOURCES = ("Cargo.toml", "Cargo.lock", "handler", "policies")
 LIVES = int(os.environ.get("TOWER_FORGE_LIVES") or 10_000)
 # Optimised dependencies double the number of lives in a second.
 PLAY = ["cargo", "run", "--quiet", "--locked", "--config", 'profile.dev.package."*".opt-level=2']
+PLAY += ["--config", "profile.dev.package.tower-forge-core.opt-level=1", "--config", "profile.dev.debug=false"]
 PLAY += ["-p", "tower-forge-core", "--example", "simulate", "--", "fault", str(LIVES)]
 
 HEAD = """# The guards of the engine
@@ -103,6 +104,13 @@ def shorten(fault: str) -> str:
     return text if len(text) <= 160 else f"{text[:159].rstrip()}…"
 
 
+def write(found: dict[str, Found]) -> None:
+    """Writes the table: what was found, and the rows of what has not been played."""
+    known = rows()
+    each = [found[patch.stem].row() if patch.stem in found else known.get(patch.stem, "") for patch in patches()]
+    TABLE.write_text(HEAD + "".join(each))
+
+
 def main() -> int:
     """Plays all guards, or those that are named; the exit status is 0 if each was missed."""
     names = sys.argv[1:] or [patch.stem for patch in patches()]
@@ -112,9 +120,7 @@ def main() -> int:
         if patch.stem in names:
             found[patch.stem] = one = play(patch)
             print(f"{one.lives or 'never':>6}  {patch.stem}: {one.fault}", flush=True)
-    known = rows()
-    all_rows = {patch.stem: found[patch.stem].row() if patch.stem in found else known.get(patch.stem, "") for patch in patches()}
-    TABLE.write_text(HEAD + "".join(all_rows.values()))
+            write(found)
     missed = [name for name, one in found.items() if one.lives is None]
     print(f"{len(found)} guards, {len(missed)} of them not missed {' '.join(missed)}".strip())
     return 1 if missed else 0

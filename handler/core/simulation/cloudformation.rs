@@ -99,12 +99,14 @@ impl CloudFormation {
         }
     }
 
-    /// By how much CloudFormation's clock has been set back. What CloudFormation shows must tell the operation from the
-    /// one before, or nobody could know which of them is the newer one; a clean-up it does not.
+    /// By how much CloudFormation's clock has been set back. The operation before must have claimed, and what
+    /// CloudFormation shows must tell the two apart, or nobody could know which is the newer one; a clean-up it does not.
     fn step_back(&self, verb: Verb) -> Ms {
         let stack = self.world.stack.borrow();
         let Some(last) = stack.newest() else { return 0 };
-        let is_told = verb != last.verb && (verb != Verb::Delete || stack.is_ending);
+        let last_id = last.request.operation_id();
+        let has_claimed = self.world.ledger.borrow().only().is_some_and(|item| item.operation == last_id);
+        let is_told = has_claimed && verb != last.verb && (verb != Verb::Delete || stack.is_ending);
         if !is_told || last.is_early || !self.world.chance(50) {
             return 0;
         }
