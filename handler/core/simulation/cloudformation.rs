@@ -104,7 +104,7 @@ impl CloudFormation {
     fn step_back(&self, verb: Verb) -> Ms {
         let stack = self.world.stack.borrow();
         let Some(last) = stack.newest() else { return 0 };
-        let last_id = last.request.operation_id();
+        let last_id = last.request.envelope.response_url.digest();
         let has_claimed = self.world.ledger.borrow().only().is_some_and(|item| item.operation == last_id);
         let is_told = has_claimed && verb != last.verb && (verb != Verb::Delete || stack.is_ending);
         if !is_told || last.is_early || !self.world.chance(50) {
@@ -119,7 +119,8 @@ impl CloudFormation {
         let world = &self.world;
         let step = self.step_back(ask.verb);
         let request = self.request(&ask, step);
-        let operation = request.operation_id();
+        // Not as the engine knows it: that is one of the things to be judged.
+        let operation = request.envelope.response_url.digest();
         world.count("operations");
         world.say(|| {
             format!(

@@ -204,7 +204,7 @@ fn last_words(world: &Rc<World>, event: Event, tries: u32) {
     let fate = Fate { freeze_at: 0, ..fate(world, false) };
     let host = Host::new(world, None, None);
     let Event { payload, id, .. } = event.clone();
-    let asked = world.stack.borrow().asked.get(&payload.request.operation_id()).cloned();
+    let asked = world.stack.borrow().asked.get(&payload.request.envelope.response_url.digest()).cloned();
     if asked.is_some_and(|asked| asked.is_early) {
         world.excuse("the dead letter takes an operation that was signed too early for an old one");
     }
