@@ -71,7 +71,9 @@ impl CloudFormation {
         format!("request-{}", self.world.fresh())
     }
 
-    fn request(&self, ask: &Ask<'_>, step: Ms) -> Request {
+    /// The request, and by how much it was signed too early.
+    fn request(&self, ask: &Ask<'_>) -> (Request, Ms) {
+        let step = self.step_back(ask.verb);
         let wall = self.world.wall().0 - i64::try_from(step).unwrap_or_default();
         let time = rfc3339(Timestamp(wall)).replace(['-', ':'], "");
         let signature = self.world.sim.rng.next();
@@ -81,7 +83,7 @@ impl CloudFormation {
             ask.request_id
         );
         let raw = |template: &Template| -> Map<String, Value> { template.properties(self.timeout) };
-        Request {
+        let request = Request {
             envelope: Envelope {
                 response_url: ResponseUrl::parse(&url, false).expect("it is a URL of AWS"),
                 stack_id: STACK.to_owned(),
@@ -96,7 +98,8 @@ impl CloudFormation {
             },
             properties: raw(&ask.template),
             account: AccountScope::of(STACK).expect("it is an ARN"),
-        }
+        };
+        (request, step)
     }
 
     /// By how much CloudFormation's clock has been set back. The operation before must have claimed, and what
@@ -117,9 +120,7 @@ impl CloudFormation {
     /// Asks, and waits for the response.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> End {
         let world = &self.world;
-        let step = self.step_back(ask.verb);
-        let request = self.request(&ask, step);
-        // Not as the engine knows it: that is one of the things to be judged.
+        let (request, step) = self.request(&ask);
         let operation = request.envelope.response_url.digest();
         world.count("operations");
         world.say(|| {
@@ -138,7 +139,6 @@ impl CloudFormation {
             let mut stack = world.stack.borrow_mut();
             let same_second = stack.asked.values().any(|asked| asked.signed / S == (now - step) / S);
             if same_second {
-                world.story.has_tie.set(true);
                 world.count("two operations signed in one second");
             }
             let asked = Asked {
