@@ -23,7 +23,7 @@ tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constra
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny build deploy sam bench simulate soak fuzz plan invoke cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny build deploy sam bench simulate guards soak fuzz plan invoke cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ soak: $(venv) ## Run the long tests too: every fault at every call.
 
 simulate: ## Play SEEDS lives of a stack in memory, or print the LIFE of one seed.
 	@cargo run --locked --release -p tower-forge-core --example simulate -- $(if $(LIFE),seed $(LIFE),$(or $(SEEDS),100000) $(FIRST))
+
+guards: ## Take out each guard of the engine, and see that the simulation notices.
+	@$(PYTHON) tests/guards/table.py $(GUARDS)
 
 fuzz: ## Throw many more random events at the envelope and the properties than `test` does.
 	PROPTEST_CASES=$(or $(CASES),100000) cargo test --locked -p tower-forge-edge -p tower-forge-core --lib

@@ -33,7 +33,7 @@ def parts() -> Iterator[tuple[str, list[Command]]]:
     yield "the local cloud's packages", [["make", "--no-print-directory", "venv"]]
     yield "tools", [["make", "--no-print-directory", "tools"]]
     # Each in a process of its own: modules of different folders may have the same name.
-    for folder in ("cloud", "policies", "demo", "examples", "nextflow", "user_data"):
+    for folder in ("cloud", "policies", "demo", "examples", "nextflow", "user_data", "guards"):
         yield f"tests/{folder} (pytest)", [[PYTHON, "-m", "pytest", "-q", f"tests/{folder}"]]
     shutil.rmtree(RIGHTS, ignore_errors=True)
     # The binaries of all packages first: the integration tests start the dead letter too.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, ResponseUrl, rfc3339};
+use tower_forge_core::port::Timestamp;
 
 /// How an operation ended for CloudFormation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +71,11 @@ impl CloudFormation {
         format!("request-{}", self.world.fresh())
     }
 
-    fn request(&self, ask: &Ask<'_>) -> Request {
-        let time = rfc3339(self.world.wall()).replace(['-', ':'], "");
+    /// The request, and by how much it was signed too early.
+    fn request(&self, ask: &Ask<'_>) -> (Request, Ms) {
+        let step = self.step_back(ask.verb);
+        let wall = self.world.wall().0 - i64::try_from(step).unwrap_or_default();
+        let time = rfc3339(Timestamp(wall)).replace(['-', ':'], "");
         let signature = self.world.fresh();
         let url = format!(
             "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/{}\
@@ -79,7 +83,7 @@ impl CloudFormation {
             ask.request_id
         );
         let raw = |template: &Template| -> Map<String, Value> { template.properties(self.timeout) };
-        Request {
+        let request = Request {
             envelope: Envelope {
                 response_url: ResponseUrl::parse(&url, false).expect("it is a URL of AWS"),
                 stack_id: STACK.to_owned(),
@@ -94,14 +98,30 @@ impl CloudFormation {
             },
             properties: raw(&ask.template),
             account: AccountScope::of(STACK).expect("it is an ARN"),
+        };
+        (request, step)
+    }
+
+    /// By how much CloudFormation's clock has been set back. The operation before must have claimed, and what
+    /// CloudFormation shows must tell the two apart, or nobody could know which is the newer one; a clean-up it does not.
+    fn step_back(&self, verb: Verb) -> Ms {
+        let stack = self.world.stack.borrow();
+        let Some(last) = stack.newest() else { return 0 };
+        let last_id = last.request.envelope.response_url.digest();
+        let has_claimed = self.world.ledger.borrow().only().is_some_and(|item| item.operation == last_id);
+        let is_told = has_claimed && verb != last.verb && (verb != Verb::Delete || stack.is_ending);
+        if !is_told || last.is_early || !self.world.chance(50) {
+            return 0;
         }
+        self.world.count("CloudFormation's clock is set back");
+        self.world.sim.rng.range(S, 8 * S)
     }
 
     /// Asks, and waits for the response.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> End {
         let world = &self.world;
-        let request = self.request(&ask);
-        let operation = request.operation_id();
+        let (request, step) = self.request(&ask);
+        let operation = request.envelope.response_url.digest();
         world.count("operations");
         world.say(|| {
             format!(
@@ -117,15 +137,15 @@ impl CloudFormation {
         self.trouble();
         {
             let mut stack = world.stack.borrow_mut();
-            let same_second = stack.asked.values().any(|asked| asked.signed / S == now / S);
+            let same_second = stack.asked.values().any(|asked| asked.signed / S == (now - step) / S);
             if same_second {
-                world.story.has_tie.set(true);
                 world.count("two operations signed in one second");
             }
             let asked = Asked {
                 request: request.clone(),
                 verb: ask.verb,
-                signed: now / S * S,
+                signed: (now - step) / S * S,
+                is_early: step > 0,
                 number: stack.asked.len(),
             };
             stack.asked.insert(operation.clone(), asked);
@@ -213,6 +233,18 @@ impl CloudFormation {
         let world = &self.world;
         world.count("clean-up after a replacement");
         let request_id = self.request_id();
+        // Only here: what a Delete keeps that was told nothing may be more than what counts.
+        let is_silent = world.chance(50);
+        if is_silent {
+            world.count("clean-up without a word of CloudFormation");
+        }
+        world.stack.borrow_mut().is_silent = is_silent;
+        self.try_to_clean_up(physical_id, template, &request_id).await;
+        world.stack.borrow_mut().is_silent = false;
+    }
+
+    async fn try_to_clean_up(&self, physical_id: &str, template: Template, request_id: &str) {
+        let world = &self.world;
         for _ in 0..3 {
             world.sim.sleep(world.sim.rng.range(S, 4 * S)).await;
             let ask = Ask {
@@ -220,7 +252,7 @@ impl CloudFormation {
                 physical_id: Some(physical_id),
                 template,
                 old: None,
-                request_id: &request_id,
+                request_id,
                 cancel_after: None,
             };
             if let End::Success(_) = self.ask(ask).await {

@@ -3,7 +3,7 @@
 use crate::account::refusal;
 use crate::executor::{Ms, S, TaskId};
 use crate::judge::network;
-use crate::lambda::{Payload, deliver};
+use crate::lambda::{Payload, deliver, invoke_again};
 use crate::world::{T, V, World};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -58,6 +58,14 @@ impl Host {
     /// The invocation is this task from now on.
     pub(crate) fn enter(&self) {
         self.task.set(self.world.sim.current());
+    }
+
+    /// Lambda delivers the event once more, at this very moment.
+    pub(crate) fn deliver_again(&self) {
+        if let Some(payload) = &self.payload {
+            self.world.count("delivered twice, the second time at the end");
+            invoke_again(&self.world, payload);
+        }
     }
 
     fn mono(&self) -> Ms {

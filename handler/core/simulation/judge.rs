@@ -1,17 +1,18 @@
 //! The invariants that hold at every step.
 
+use crate::account::Version;
 use crate::executor::{Ms, S};
 use crate::host::Host;
 use crate::stack_view::Asked;
 use crate::world::{V, World};
 use std::collections::{BTreeMap, HashMap};
 use tower_forge_core::claim::{Item, Verb};
+use tower_forge_core::event::parse_rfc3339;
 use tower_forge_core::intent::Intent;
 use tower_forge_core::inventory::Inventory;
-use tower_forge_core::name::FORGE_TAG;
+use tower_forge_core::name::{FORGE_TAG, RETIRING_TAG};
 use tower_forge_core::network::Network;
 use tower_forge_core::plan::{Action, plan};
-use tower_forge_core::port::Timestamp;
 use tower_forge_core::registry::{Call, Write};
 use tower_forge_core::resource::{Kind, MutatingCall as _, Phase, ResourceId};
 use tower_forge_core::resources::{
@@ -26,6 +27,10 @@ pub(crate) struct Judge {
     /// The order in which invocations were named.
     claims: HashMap<String, u64>,
     count: u64,
+    /// When each was named.
+    named_since: HashMap<String, Ms>,
+    /// Which operation has replaced an environment that retires.
+    retired_by: HashMap<ResourceId, String>,
     /// The newest claim whose holder has looked.
     looked: u64,
     /// Answers by operation: SUCCESS or not, physical ID, heeded or not.
@@ -98,6 +103,11 @@ impl World {
         {
             self.fail(format!("the outcome of an operation changes: {} becomes {}", old.body, new.body));
         }
+        if let (Some(old), None) = outcomes
+            && old.operation == after.operation
+        {
+            self.fail(format!("{} begins again what has been answered", after.by));
+        }
         let mut judge = self.judge.borrow_mut();
         if let Some(new) =
             outcomes.1.filter(|new| outcomes.0.is_none_or(|old| old.operation != new.operation))
@@ -122,6 +132,7 @@ impl World {
                 judge.count += 1;
                 let count = judge.count;
                 judge.claims.insert(is.to_owned(), count);
+                judge.named_since.insert(is.to_owned(), now);
             }
         }
     }
@@ -206,6 +217,54 @@ impl World {
             && let Some(user) = self.environment_using(id)
         {
             self.fail(format!("{} takes it from under {user}", what()));
+        }
+        if let Call::ComputeEnvironment(call) = call {
+            if verb == Some(Verb::Update) {
+                self.note_retiring(by, id, &now, call);
+            }
+            if verb.is_none() && matches!(**call, compute_environment::Call::Delete) {
+                self.judge_sweep(by, &now, &what());
+            }
+        }
+    }
+
+    /// A sweep deletes an environment: it has retired for long enough, and no rollback can need it.
+    fn judge_sweep(&self, by: &str, environment: &Version, what: &str) {
+        let since = environment.existing.tags.get(RETIRING_TAG).and_then(|since| parse_rfc3339(since));
+        let least = i64::try_from(self.deployment.retire_after.as_millis()).unwrap_or(i64::MAX);
+        // Two hosts' clocks differ.
+        if since.is_some_and(|since| self.wall().0 - since.0 < least - 2000) {
+            self.fail(format!("{what} has not retired for long enough"));
+        }
+        let claimed = self.judge.borrow().named_since.get(by).copied().unwrap_or_default();
+        // What CloudFormation shows may be some seconds old.
+        if self.stack.borrow().in_progress_since().is_some_and(|since| since + 4 * S < claimed) {
+            self.fail(format!("{what} is swept while its stack is in progress"));
+        }
+    }
+
+    /// An environment begins to retire, or serves again.
+    fn note_retiring(&self, by: &str, id: &ResourceId, now: &Version, call: &compute_environment::Call) {
+        use compute_environment::Call;
+        let item = self.ledger.borrow().only().filter(|item| item.by == by);
+        let Some(item) = item else { return };
+        let mut judge = self.judge.borrow_mut();
+        match call {
+            Call::Tag { tags, .. }
+                if tags.contains_key(RETIRING_TAG) && !now.existing.tags.contains_key(RETIRING_TAG) =>
+            {
+                judge.retired_by.insert(id.clone(), item.operation);
+            }
+            Call::Untag { keys, .. } if keys.iter().any(|key| key == RETIRING_TAG) => {
+                judge.retired_by.remove(id);
+            }
+            Call::Delete if judge.retired_by.get(id) == Some(&item.operation) => {
+                drop(judge);
+                self.fail(format!(
+                    "{by} deletes {id}, which it has itself replaced: its rollback would need it"
+                ));
+            }
+            _ => {}
         }
     }
 
@@ -332,9 +391,7 @@ impl World {
 
     /// What an operation asks for.
     pub(crate) fn intent(&self, asked: &Asked) -> Intent {
-        let signed =
-            Timestamp::from_secs(asked.request.envelope.response_url.signed_at().unwrap_or_default());
-        Intent::read(&asked.request, &self.deployment, signed)
+        Intent::read(&asked.request, &self.deployment, asked.signed_at())
     }
 
     /// What sets the world apart from what an operation wanted: core's own plan must be empty.

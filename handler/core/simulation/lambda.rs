@@ -53,8 +53,12 @@ fn by_chance(world: &World) -> Delivery {
         96..=98 => rng.range(20 * S, 600 * S),
         _ => rng.range(600 * S, 3600 * S),
     };
-    let again =
-        world.chance(60).then(|| if rng.permille(500) { late() } else { rng.log_range(100, 3600 * S) });
+    let again = world.chance(60).then(|| match rng.range(0, 3) {
+        0 => late(),
+        // While an update of the table may still land.
+        1 => rng.range(2 * S, 16 * S),
+        _ => rng.log_range(100, 3600 * S),
+    });
     Delivery { after: late(), again, is_doomed: world.chance(15), fate: Fate::default() }
 }
 
@@ -83,6 +87,19 @@ pub(crate) fn deliver(world: &Rc<World>, payload: &Payload) {
     }
     let (world, at) = (Rc::clone(world), world.now() + delivery.after);
     world.clone().sim.at(at, move || invoke(&world, event));
+}
+
+/// Delivers an event once more, nearly at once.
+pub(crate) fn invoke_again(world: &Rc<World>, payload: &Payload) {
+    let event = Event {
+        payload: payload.clone(),
+        id: format!("req{}", world.fresh()),
+        tries: 0,
+        is_doomed: false,
+        planned: None,
+    };
+    let world = Rc::clone(world);
+    world.clone().sim.at(world.now() + world.sim.rng.range(0, 200), move || invoke(&world, event));
 }
 
 fn fate(world: &World, is_doomed: bool) -> Fate {
@@ -187,6 +204,10 @@ fn last_words(world: &Rc<World>, event: Event, tries: u32) {
     let fate = Fate { freeze_at: 0, ..fate(world, false) };
     let host = Host::new(world, None, None);
     let Event { payload, id, .. } = event.clone();
+    let asked = world.stack.borrow().asked.get(&payload.request.envelope.response_url.digest()).cloned();
+    if asked.is_some_and(|asked| asked.is_early) {
+        world.excuse("the dead letter takes an operation that was signed too early for an old one");
+    }
     let work = async move {
         host.enter();
         let died = Died {

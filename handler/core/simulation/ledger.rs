@@ -54,9 +54,18 @@ impl World {
     /// A call of the table with the adapter's own further tries: a late first one may land after the second's answer.
     async fn on_table<R: 'static>(
         self: &Rc<Self>,
+        is_update: bool,
         effect: impl Fn(&Rc<World>) -> R + Clone + 'static,
     ) -> Result<R, TableError> {
         for attempt in 0..3 {
+            if attempt == 0 && is_update && self.chance(self.mix.network) {
+                // As late as can be: whoever sent it may have left by then.
+                self.count("table: a first try lands long after the second");
+                let (world, effect) = (Rc::clone(self), effect.clone());
+                self.sim.at(self.now() + T - self.sim.rng.range(1, 2 * S), move || drop(effect(&world)));
+                self.sim.sleep(4 * S).await;
+                continue;
+            }
             if self.table_is_down() || self.chance(self.mix.refusals / 2) {
                 self.sim.sleep(self.sim.rng.range(100, 1500)).await;
                 continue;
@@ -75,7 +84,7 @@ impl World {
     /// Reads an item.
     pub(crate) async fn read_item(self: &Rc<Self>, key: &str) -> Result<Option<Attributes>, TableError> {
         let key = key.to_owned();
-        self.on_table(move |world| world.ledger.borrow().items.get(&key).cloned().flatten()).await
+        self.on_table(false, move |world| world.ledger.borrow().items.get(&key).cloned().flatten()).await
     }
 
     /// Updates an item.
@@ -91,10 +100,13 @@ impl World {
         }
         let update = Rc::new(update.clone());
         let purpose = purpose(&update);
+        if purpose == Purpose::Finish && self.chance(20) {
+            host.deliver_again();
+        }
         let tries = Rc::new(std::cell::Cell::new(0));
         let landed = Rc::clone(&tries);
         let updated = self
-            .on_table(move |world| {
+            .on_table(true, move |world| {
                 let updated = world.update_now(&update, purpose);
                 if matches!(updated, Updated::Done(_)) {
                     landed.set(landed.get() + 1);

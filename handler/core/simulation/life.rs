@@ -2,6 +2,7 @@
 
 use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
+use crate::lambda::sweep_once;
 use crate::rng::Rng;
 use crate::template::Template;
 use crate::world::{Mix, World};
@@ -125,6 +126,7 @@ impl CloudFormation {
             }
             End::Success(now) => {
                 world.count("rollback of an Update that had succeeded");
+                self.let_the_rest_work().await;
                 now.clone()
             }
             _ => physical_id.to_owned(),
@@ -144,6 +146,18 @@ impl CloudFormation {
             world.count("rollback of a replacement");
         }
         self.roll_back(&incoming, physical_id, old, new).await
+    }
+
+    /// The rest of the stack sometimes takes so long before it fails that what was replaced is old enough for a sweep.
+    async fn let_the_rest_work(&self) {
+        let world = &self.world;
+        if !self.chance(200) {
+            return;
+        }
+        world.count("a sweep while the stack is in progress");
+        world.sim.sleep(world.sim.rng.range(1900 * S, 2500 * S)).await;
+        sweep_once(world);
+        world.sim.sleep(world.sim.rng.range(S, 600 * S)).await;
     }
 
     /// Goes on after an Update has succeeded: deletes what it has replaced.

@@ -35,16 +35,18 @@ impl Played {
         }
     }
 
-    fn note(&mut self, seed: u64) {
+    /// Plays the life of a seed; whether it broke an invariant.
+    fn note(&mut self, seed: u64) -> bool {
         let world = life::play(Rng::of_seed(seed), false);
         self.lives += 1;
         for (what, count) in world.story.counts.borrow().iter() {
             *self.counts.entry(what).or_default() += count;
             *self.lives_with.entry(what).or_default() += 1;
         }
-        if let Some(fault) = world.story.fault.borrow_mut().take() {
-            self.faults.push((seed, fault));
-        }
+        let fault = world.story.fault.borrow_mut().take();
+        let is_broken = fault.is_some();
+        self.faults.extend(fault.map(|fault| (seed, fault)));
+        is_broken
     }
 
     /// How many were played in a second.
@@ -89,22 +91,36 @@ impl Played {
     }
 }
 
+/// How many of the lives to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// All of them.
+    End,
+    /// Those up to the first that breaks an invariant.
+    Fault,
+}
+
 /// Plays lives on all cores; `progress` is told now and then how many there are.
-pub(crate) fn play(first: u64, lives: u64, progress: &(dyn Fn(u64) + Sync)) -> Played {
+pub(crate) fn play(first: u64, lives: u64, until: Until, progress: &(dyn Fn(u64) + Sync)) -> Played {
     let next = AtomicU64::new(0);
+    // Lives are begun in order, so that those before the first fault have all been begun when it is found.
+    let end = AtomicU64::new(lives);
     let begun = Instant::now();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let work = || {
         let mut played = Played::default();
         loop {
             let n = next.fetch_add(1, Ordering::Relaxed);
-            if n >= lives {
+            if n >= end.load(Ordering::Relaxed) {
                 return played;
             }
             if n.is_multiple_of(500) {
                 progress(n);
             }
-            played.note(first + n);
+            let is_broken = played.note(first + n);
+            if is_broken && until == Until::Fault {
+                end.fetch_min(n, Ordering::Relaxed);
+            }
         }
     };
     let mut all = Played::default();

@@ -1,4 +1,5 @@
-//! Plays lives: `simulate SEEDS [FIRST]`; one of them as a script: `simulate seed N`.
+//! Plays lives: `simulate SEEDS [FIRST]`; up to the first that breaks an invariant: `simulate fault SEEDS`; one of them
+//! as a script: `simulate seed N`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit, reason = "a command for people")]
 
@@ -21,6 +22,8 @@ mod story;
 mod template;
 mod world;
 
+use population::Until;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, otherwise: u64| {
@@ -31,8 +34,14 @@ fn main() {
         println!("{}", world.story.lines.borrow().join("\n"));
         std::process::exit(i32::from(world.story.fault.borrow().is_some()));
     }
+    if arguments.first().is_some_and(|first| first == "fault") {
+        let played = population::play(0, number(1, 10_000), Until::Fault, &|_| {});
+        let first = played.faults.first();
+        println!("{}", first.map_or("nothing".to_owned(), |(seed, fault)| format!("{} {fault}", seed + 1)));
+        return;
+    }
     let lives = number(0, 10_000);
-    let played = population::play(number(1, 0), lives, &|n| eprint!("\r{n} of {lives} lives "));
+    let played = population::play(number(1, 0), lives, Until::End, &|n| eprint!("\r{n} of {lives} lives "));
     eprintln!();
     println!("{}", played.summary());
     if let Some((seed, _)) = played.faults.first() {

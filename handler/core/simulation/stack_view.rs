@@ -5,7 +5,7 @@ use crate::world::{LOGICAL, STACK, World};
 use std::collections::BTreeMap;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::event::Request;
-use tower_forge_core::port::Shown;
+use tower_forge_core::port::{Shown, Timestamp};
 
 /// What CloudFormation shows of the resource and its stack, since when.
 #[derive(Clone, Debug)]
@@ -36,8 +36,17 @@ pub(crate) struct Asked {
     pub(crate) verb: Verb,
     /// When it was signed.
     pub(crate) signed: Ms,
+    /// Whether CloudFormation's clock had been set back.
+    pub(crate) is_early: bool,
     /// Its place among all that were asked for.
     pub(crate) number: usize,
+}
+
+impl Asked {
+    /// When it was signed, as its URL says.
+    pub(crate) fn signed_at(&self) -> Timestamp {
+        Timestamp::from_secs(self.request.envelope.response_url.signed_at().unwrap_or_default())
+    }
 }
 
 /// CloudFormation's side of the life.
@@ -52,6 +61,8 @@ pub(crate) struct StackView {
     pub(crate) is_ending: bool,
     /// The action that is denied to the function now.
     pub(crate) denied: Option<&'static str>,
+    /// Whether it tells the function nothing now.
+    pub(crate) is_silent: bool,
 }
 
 impl StackView {
@@ -68,6 +79,19 @@ impl StackView {
     }
 }
 
+impl StackView {
+    /// The newest operation.
+    pub(crate) fn newest(&self) -> Option<&Asked> {
+        self.asked.values().max_by_key(|asked| asked.number)
+    }
+
+    /// Since when the stack has been in progress, if it is.
+    pub(crate) fn in_progress_since(&self) -> Option<Ms> {
+        let works = self.rows.iter().rev().take_while(|row| row.stack_status.ends_with("_IN_PROGRESS"));
+        works.last().map(|row| row.at)
+    }
+}
+
 impl World {
     /// From now on CloudFormation shows this.
     pub(crate) fn show(&self, status: &'static str, physical_id: Option<&str>, stack_status: &'static str) {
@@ -78,13 +102,16 @@ impl World {
 
     fn row(&self) -> Option<Row> {
         let lag = if self.chance(200) { self.sim.rng.range(0, 3 * S) } else { 0 };
+        if lag > 0 && self.stack.borrow().newest().is_some_and(|asked| asked.is_early) {
+            self.excuse("an operation that was signed too early is not shown yet");
+        }
         let at = self.now().saturating_sub(lag);
         self.stack.borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
     }
 
     /// What CloudFormation shows of a resource.
     pub(crate) fn shown_now(&self, stack_id: &str, logical_id: &str) -> Shown {
-        if self.chance(5) {
+        if self.stack.borrow().is_silent || self.chance(5) {
             return Shown::Unknown;
         }
         match self.row() {

@@ -1,6 +1,6 @@
 //! What a life tells: its script, what occurred in it, and the first invariant that broke.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// What a life tells.
@@ -14,8 +14,6 @@ pub(crate) struct Story {
     pub(crate) counts: RefCell<BTreeMap<&'static str, u64>>,
     /// The first invariant that broke.
     pub(crate) fault: RefCell<Option<String>>,
-    /// Whether two operations were signed in the same second.
-    pub(crate) has_tie: Cell<bool>,
 }
 
 /// What sort of fault it is: its words but those with digits, as names have.
