@@ -116,7 +116,12 @@ fn unsettled<'a>(history: &'a History, situation: &'a Situation<'_>) -> impl Ite
 /// Whether a step rests on an absence that is not proven yet. Every kind may hold a user of the resource to delete, so all
 /// of them must have been observed since an absence counts as proof.
 fn is_unsettled(step: &Step, history: &History, situation: &Situation<'_>) -> bool {
-    let rests_on_absence = step.action == Action::Delete && step.id.kind.traits().rests_on_absence;
+    let traits = step.id.kind.traits();
+    let rests_on_absence = match &step.action {
+        Action::Delete => traits.rests_on_absence,
+        Action::Update(changes) => traits.update_detaches && !changes.iter().all(Change::is_of_tag),
+        Action::Create | Action::Repair(_) | Action::Disable => false,
+    };
     rests_on_absence && unsettled(history, situation).next().is_some()
 }
 

@@ -41,6 +41,9 @@ pub struct Traits {
     /// Whether AWS would delete or empty it while it is in use. Such a deletion requires that no user was observed, and
     /// an observation proves this only after the read lag (`claim.rs`).
     pub rests_on_absence: bool,
+    /// Whether an update may detach a resource from it that is in use. Such an update requires an observation after the
+    /// read lag too, because an older one may not show that the resource was attached.
+    pub update_detaches: bool,
     /// Whether it needs its references until it is deleted; a queue can be detached from its environments.
     pub keeps_references: bool,
     /// The feature that must be deployed with the function for creating one.

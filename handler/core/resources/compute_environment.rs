@@ -175,7 +175,8 @@ impl Resource for ComputeEnvironment {
         is_immediate: false,
         quota: Some(50),
         outlives_instances: false,
-        rests_on_absence: false,
+        rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: None,
     };

@@ -99,6 +99,7 @@ impl Resource for Efs {
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: Some(Feature::Efs),
     };

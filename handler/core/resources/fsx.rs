@@ -112,6 +112,7 @@ impl Resource for Fsx {
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: Some(Feature::Fsx),
     };

@@ -69,6 +69,7 @@ impl Resource for InstanceProfile {
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: None,
     };

@@ -145,6 +145,7 @@ impl Resource for JobQueue {
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: false,
+        update_detaches: true,
         keeps_references: false,
         feature: None,
     };

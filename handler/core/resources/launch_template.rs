@@ -97,6 +97,7 @@ impl Resource for LaunchTemplate {
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: None,
     };

@@ -76,6 +76,7 @@ impl Resource for LogGroup {
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: None,
     };

@@ -109,6 +109,7 @@ impl Resource for Role {
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
+        update_detaches: false,
         keeps_references: true,
         feature: None,
     };
