@@ -212,7 +212,7 @@ impl History {
 
     /// The pause before the next observation.
     ///
-    /// Two seconds at first, five after a while, and longer for changes that take minutes. It grows with the number of
+    /// Two seconds at first (3.5 if all is deleted), five after a while, and longer for changes that take minutes. It grows with the number of
     /// environments and queues of the account in transition, because all share 50 calls per second with Nextflow. The
     /// forge's ID determines the jitter.
     pub(super) fn pause(&self, situation: &Situation<'_>) -> Duration {
@@ -222,6 +222,8 @@ impl History {
             ..120.0 => 5.0,
             _ => 12.0,
         };
+        // Nobody waits for what is deleted as for what is made.
+        let base = if situation.desired.is_empty() { f64::max(base, 3.5) } else { base };
         #[allow(clippy::cast_precision_loss)] // at most a hundred
         let crowd = situation.inventory.in_transition() as f64 * 0.15;
         let seed =
