@@ -172,15 +172,18 @@ async fn each_rule_is_checked_before_the_first_call() {
 async fn file_systems_need_a_deployment_that_has_them() {
     let rights = Rights { features: "", ..Rights::default() };
     let world = World::with(Setting { rights, ..Setting::default() }).await;
-    for (properties, name, feature) in [
-        (json!({"EfsCreate": true}), "EfsCreate", "efs"),
-        (json!({"EfsId": "fs-0123456789abcdef0"}), "EfsId", "efs"),
-        (json!({"FsxSize": 1200}), "FsxSize", "fsx"),
-        (json!({"FsxName": "fs-0123456789abcdef0.fsx.eu-west-1.amazonaws.com"}), "FsxName", "fsx"),
+    for (properties, name, parameter) in [
+        (json!({"EfsCreate": true}), "EfsCreate", "EnableEfs"),
+        (json!({"EfsId": "fs-0123456789abcdef0"}), "EfsId", "EnableEfs"),
+        (json!({"FsxSize": 1200}), "FsxSize", "EnableFsx"),
+        (json!({"FsxName": "fs-0123456789abcdef0.fsx.eu-west-1.amazonaws.com"}), "FsxName", "EnableFsx"),
     ] {
         let reason = world.stack(with(&properties)).create().await.expect_failure().reason;
         assert!(reason.contains(&format!("{name}: ")), "{reason}");
-        assert!(reason.contains(&format!("only in a deployment with the feature {feature}")), "{reason}");
+        assert!(
+            reason.contains(&format!("only if the function is deployed with {parameter}: true")),
+            "{reason}"
+        );
     }
     // A forge without file systems asks nothing of either service; only a Delete looks for older ones.
     let stack = world.stack(with(&json!({})));

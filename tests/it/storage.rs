@@ -85,7 +85,7 @@ async fn subnets_of_one_zone_share_a_mount_target_and_a_new_zone_gets_its_own() 
     assert_eq!((&after.id, mount_targets(&after).len()), (&before.id, 2));
 
     // Its network is where it is.
-    refused(&world, &stack, with(json!({"EfsCreate": true})), &["VpcId: given vpc-", "does not move"]).await;
+    refused(&world, &stack, with(json!({"EfsCreate": true})), &["VpcId: given vpc-", "cannot move"]).await;
     stack.delete().await.expect_success();
     world.assert_nothing_left().await;
 }
