@@ -94,7 +94,7 @@ impl<C: Cloud> Sweep<'_, C> {
     }
 
     async fn collect(&self, key: &str, by: &str, old: Option<&Item>) -> Result<Report> {
-        // A rollback that has not begun is not in the table, and may need what is ripe.
+        // A rollback that has not begun is not in the table, and may need what is collectable.
         let in_progress = self.cloud.stack_status(&self.owner.stack_id).await;
         let in_progress = in_progress.map(|status| status.ends_with("_IN_PROGRESS"));
         if in_progress == Some(true) {
@@ -162,19 +162,19 @@ struct Rules<'a> {
 impl Rules<'_> {
     /// The observed state of the forge without collectable and unreferenced resources.
     fn desired(&self, inventory: &Inventory) -> Vec<Desired> {
-        let ripe: BTreeSet<&str> = self
+        let collectable: BTreeSet<&str> = self
             .environments(inventory)
-            .filter(|(existing, observed)| self.unripe(inventory, existing, observed).is_none())
+            .filter(|(existing, observed)| self.not_collectable(inventory, existing, observed).is_none())
             .map(|(existing, _)| existing.id.name.as_str())
             .collect();
         let ours = inventory.resources.values().filter(|existing| self.owner.owns(&existing.tags));
         let kept = ours.filter(|existing| match existing.id.kind {
-            Kind::ComputeEnvironment => !ripe.contains(existing.id.name.as_str()),
+            Kind::ComputeEnvironment => !collectable.contains(existing.id.name.as_str()),
             Kind::LaunchTemplate | Kind::Role => !self.is_unused(inventory, existing),
             _ => true,
         });
         kept.map(|existing| match JobQueue::observed(&existing.observed) {
-            Some(queue) => let_go(existing, queue, &ripe),
+            Some(queue) => let_go(existing, queue, &collectable),
             None => Desired::as_it_is(existing),
         })
         .collect()
@@ -197,7 +197,7 @@ impl Rules<'_> {
     }
 
     /// Why a retiring environment cannot be deleted yet.
-    fn unripe(
+    fn not_collectable(
         &self,
         inventory: &Inventory,
         existing: &Existing,
@@ -231,7 +231,7 @@ impl Rules<'_> {
             self.environments(inventory).filter(|(existing, _)| existing.tags.contains_key(RETIRING_TAG));
         retiring
             .filter_map(|(existing, observed)| {
-                let why = self.unripe(inventory, existing, observed)?;
+                let why = self.not_collectable(inventory, existing, observed)?;
                 Some(format!("{}: {why}", existing.id))
             })
             .collect()
@@ -239,8 +239,8 @@ impl Rules<'_> {
 }
 
 /// A queue without its collectable environments; one with no others is unchanged.
-fn let_go(existing: &Existing, queue: &job_queue::Observed, ripe: &BTreeSet<&str>) -> Desired {
-    let spec = job_queue::Spec::without(queue, |name| ripe.contains(name));
+fn let_go(existing: &Existing, queue: &job_queue::Observed, collectable: &BTreeSet<&str>) -> Desired {
+    let spec = job_queue::Spec::without(queue, |name| collectable.contains(name));
     let desired = Desired::as_it_is(existing);
     if spec.order.is_empty() || spec.order.len() == queue.order.len() {
         return desired;

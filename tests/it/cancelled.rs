@@ -6,41 +6,41 @@ use serde_json::json;
 
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 #[tokio::test]
 async fn a_retry_of_a_create_that_cloudformation_has_forgotten_makes_nothing() {
     // So slow that the budget is not over after a minute.
-    let world = World::with(Setting { scale: 0.05, ..Setting::default() }).await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::with(Setting { scale: 0.05, ..Setting::default() }).await;
+    let stack = aws.stack(minimal());
     // Signed a minute ago, and by now the stack is not even listed as deleted.
     let zombie = stack.request(stack.create_event(), Duration::from_mins(1));
-    world.deliver(&zombie).await.expect_failure();
-    world.assert_no_change_since(0).await;
+    aws.deliver(&zombie).await.expect_failure();
+    aws.assert_no_change_since(0).await;
 }
 
 #[tokio::test]
 async fn a_retry_of_a_create_that_died_touches_nothing_once_its_delete_has_begun() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let request = stack.request(stack.create_event(), Duration::ZERO);
-    let process = world.lambda.warm().await;
+    let process = aws.lambda.warm().await;
     let kill = Fault::kill_after(process.pid).of(&process.app).on("batch:CreateComputeEnvironment");
-    world.cloud.put_faults(&[kill]).await;
-    world.invoke(request.event.clone()).await;
-    assert!(!world.state().await.roles.is_empty(), "it has made something");
+    aws.cloud.put_faults(&[kill]).await;
+    aws.invoke(request.event.clone()).await;
+    assert!(!aws.state().await.roles.is_empty(), "it has made something");
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
-    let seq = world.now().await;
-    world.deliver(&request).await.expect_silence();
-    world.assert_no_change_since(seq).await;
+    aws.assert_nothing_left().await;
+    let seq = aws.now().await;
+    aws.deliver(&request).await.expect_silence();
+    aws.assert_no_change_since(seq).await;
 }
 
 #[tokio::test]
 async fn a_retry_of_an_old_delete_leaves_the_forge_that_was_made_since() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let first = stack.create().await.expect_success();
     let delete = stack.start_delete().await;
     let old = delete.request.clone();
@@ -49,66 +49,66 @@ async fn a_retry_of_an_old_delete_leaves_the_forge_that_was_made_since() {
     // The resource is taken into the template again: the same stack, name and forge ID.
     let again = stack.create().await.expect_success();
     assert_eq!(first.physical_id, again.physical_id);
-    let seq = world.now().await;
-    world.deliver(&old).await;
-    world.assert_no_change_since(seq).await;
+    let seq = aws.now().await;
+    aws.deliver(&old).await;
+    aws.assert_no_change_since(seq).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_retry_of_an_old_update_changes_nothing() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     let wider = json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 700 });
     let update = stack.start_update(wider).await;
     let old = update.request.clone();
     update.ended().await.expect_success();
     stack.roll_back().await.expect_success();
-    let before = world.state().await;
-    let seq = world.now().await;
+    let before = aws.state().await;
+    let seq = aws.now().await;
     // The rollback is over, or still under way as far as CloudFormation shows: the fence knows better.
-    world.deliver(&old).await;
+    aws.deliver(&old).await;
     stack.put_statuses("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_IN_PROGRESS").await;
-    world.deliver(&old).await;
-    world.assert_no_change_since(seq).await;
-    assert_eq!(world.state().await, before);
+    aws.deliver(&old).await;
+    aws.assert_no_change_since(seq).await;
+    assert_eq!(aws.state().await, before);
 }
 
 #[tokio::test]
 async fn the_same_event_hours_later_touches_nothing() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
-    let seq = world.now().await;
+    let seq = aws.now().await;
     for request_type in ["Create", "Update", "Delete"] {
         let mut event = stack.create_event();
         event["RequestType"] = json!(request_type);
         event["PhysicalResourceId"] = json!(stack.physical_id());
         event["OldResourceProperties"] = json!({});
-        world.deliver(&stack.request(event, Duration::from_hours(2))).await.expect_silence();
+        aws.deliver(&stack.request(event, Duration::from_hours(2))).await.expect_silence();
     }
-    world.assert_no_change_since(seq).await;
+    aws.assert_no_change_since(seq).await;
 }
 
 #[tokio::test]
 async fn the_same_event_after_its_failure_is_answered_alike() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
-    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
+    aws.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
     let create = stack.start_create().await;
     let request = create.request.clone();
     create.ended().await.expect_failure();
-    world.cloud.put_faults(&[]).await;
+    aws.cloud.put_faults(&[]).await;
 
-    let seq = world.now().await;
-    world.deliver(&request).await;
+    let seq = aws.now().await;
+    aws.deliver(&request).await;
     let answers = request.answers();
     assert!(answers.len() == 2 && answers[0].agrees_with(&answers[1]), "{answers:?}");
-    world.assert_no_change_since(seq).await;
+    aws.assert_no_change_since(seq).await;
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
     // A deployment that is tried again makes it.
     stack.create().await.expect_success();
 }

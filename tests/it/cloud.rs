@@ -209,7 +209,7 @@ impl Account {
 
     /// The same in a test that tries what must not be allowed.
     pub(crate) async fn try_policy(&self, documents: &[Value]) {
-        self.control(Method::PUT, "policy", Some(json!({ "documents": documents, "trial": true }))).await;
+        self.control(Method::PUT, "policy", Some(json!({ "documents": documents, "case": true }))).await;
     }
 
     /// Makes a call with the rights of the function, whatever becomes of it: the status, and what is said.

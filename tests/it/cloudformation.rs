@@ -70,7 +70,7 @@ impl Ended {
     pub(crate) fn expect_success(self) -> Answer {
         match self.answer {
             Some(answer) if answer.succeeded => answer,
-            ref other => self.disappoint("SUCCESS", other.as_ref()),
+            ref other => self.fail("SUCCESS", other.as_ref()),
         }
     }
 
@@ -79,7 +79,7 @@ impl Ended {
     pub(crate) fn expect_failure(self) -> Answer {
         match self.answer {
             Some(answer) if !answer.succeeded => answer,
-            ref other => self.disappoint("FAILED", other.as_ref()),
+            ref other => self.fail("FAILED", other.as_ref()),
         }
     }
 
@@ -87,12 +87,12 @@ impl Ended {
     #[track_caller]
     pub(crate) fn expect_silence(&self) {
         if let Some(answer) = &self.answer {
-            self.disappoint("no answer", Some(answer))
+            self.fail("no answer", Some(answer))
         }
     }
 
     #[track_caller]
-    fn disappoint(&self, wanted: &str, answer: Option<&Answer>) -> ! {
+    fn fail(&self, wanted: &str, answer: Option<&Answer>) -> ! {
         let (what, outcomes, log) = (&self.what, &self.outcomes, &self.log);
         panic!("{what} should have ended in {wanted}, but: {answer:?}\nattempts: {outcomes:?}\n{log}")
     }

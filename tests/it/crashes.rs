@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::faults::Fault;
-use crate::matrix::{Figures, Phase, Trial, ordinary, run, soak};
+use crate::matrix::{Case, Figures, Phase, ordinary, run, soak};
 
 /// One life with a kill after a write of each phase.
 async fn killed_after(what: String, writes: [Option<Fault>; 3], figures: &Mutex<Figures>) {
-    let trial = Trial::begin(what, figures).await;
+    let case = Case::begin(what, figures).await;
     for (phase, kill) in Phase::ALL.into_iter().zip(writes) {
         match kill {
-            Some(kill) => trial.play_killed(phase, |pid| kill.clone().with_pid(pid)).await,
-            None => trial.play_under(phase, &[]).await,
+            Some(kill) => case.play_killed(phase, |pid| kill.clone().with_pid(pid)).await,
+            None => case.play_under(phase, &[]).await,
         };
     }
-    trial.end().await;
+    case.end().await;
 }
 
 #[tokio::test]

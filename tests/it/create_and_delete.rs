@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 /// Every attribute that `Fn::GetAtt` may ask for.
 const ATTRIBUTES: [&str; 21] = [
@@ -44,13 +44,13 @@ fn known_as(forge_id: &str) -> Value {
 
 #[tokio::test]
 async fn a_minimal_forge_is_made_and_deleted() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
 
     let made = stack.create().await.expect_success();
     let id = made.physical_id.clone();
     assert!(id.len() == 22 && id.chars().all(|it| it.is_ascii_alphanumeric()), "{id} is not a forge ID");
-    let state = world.state().await;
+    let state = aws.state().await;
     let mut count = state.count();
     count.remove("log group");
     assert_eq!(
@@ -66,7 +66,7 @@ async fn a_minimal_forge_is_made_and_deleted() {
     for role in ["ServiceRole", "InstanceRole", "ExecutionRole"] {
         state.role(&format!("TowerForge-{id}-{role}"));
     }
-    for (kind, name, tags) in state.parts() {
+    for (kind, name, tags) in state.resources() {
         assert_eq!(tags.get("towerforge:forge-id"), Some(&id), "{kind} {name}");
         assert_eq!(tags.get("towerforge:stack-id").map(String::as_str), Some(stack.id()), "{kind} {name}");
         assert_eq!(tags.get("towerforge:logical-id").map(String::as_str), Some("Genomics"), "{kind} {name}");
@@ -85,16 +85,16 @@ async fn a_minimal_forge_is_made_and_deleted() {
     }
 
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_on_demand_forge_runs_both_queues_on_one_environment() {
-    let world = World::new().await;
-    let stack = world.stack(json!({ "WorkDir": "s3://my-bucket/work", "Type": "EC2", "MaxCpus": 64 }));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(json!({ "WorkDir": "s3://my-bucket/work", "Type": "EC2", "MaxCpus": 64 }));
 
     let id = stack.create().await.expect_success().physical_id;
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!(state.compute_environments.len(), 1);
     assert_eq!(state.compute_environments[0].compute_resources["type"], "EC2");
     let (work, head) =
@@ -103,14 +103,14 @@ async fn an_on_demand_forge_runs_both_queues_on_one_environment() {
     assert!(head.priority > work.priority, "the head job must win");
 
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn every_part_exists_before_what_needs_it() {
-    let world = World::new().await;
-    world.stack(minimal()).create().await.expect_success();
-    let calls = world.calls().await;
+    let aws = TestAccount::new().await;
+    aws.stack(minimal()).create().await.expect_success();
+    let calls = aws.calls().await;
     let first =
         |operation: &str| calls.of(operation).0.first().unwrap_or_else(|| panic!("no {operation}")).seq;
     let last = |operation: &str| calls.of(operation).last_seq();
@@ -131,9 +131,9 @@ async fn a_foreign_part_of_that_name_is_named_and_left_alone() {
         ("role", "TowerForge-Cafe1-InstanceRole"),
         ("queue", "TowerForge-Cafe1-work"),
     ] {
-        let world = World::new().await;
-        world.seed(json!({ what: { "name": name, "tags": foreign } })).await;
-        let stack = world.stack(known_as("Cafe1"));
+        let aws = TestAccount::new().await;
+        aws.seed(json!({ what: { "name": name, "tags": foreign } })).await;
+        let stack = aws.stack(known_as("Cafe1"));
 
         let refused = stack.create().await.expect_failure();
         assert!(
@@ -142,13 +142,13 @@ async fn a_foreign_part_of_that_name_is_named_and_left_alone() {
             refused.reason
         );
         stack.roll_back().await.expect_success();
-        world.assert_nothing_left().await;
+        aws.assert_nothing_left().await;
     }
 }
 
 #[tokio::test]
 async fn deleting_a_forge_leaves_those_of_others() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let of = |forge_id: &str| {
         json!({
             "towerforge:forge-id": forge_id,
@@ -157,54 +157,52 @@ async fn deleting_a_forge_leaves_those_of_others() {
         })
     };
     // The first begin with our forge's names, the last has our forge's ID and another stack's tags.
-    world.seed(json!({ "role": { "name": "TowerForge-Cafe12-ServiceRole", "tags": of("Cafe12") } })).await;
-    world.seed(json!({ "queue": { "name": "TowerForge-Cafe12-work", "tags": of("Cafe12") } })).await;
-    world
-        .seed(json!({ "environment": { "name": "TowerForge-Cafe12-work-00000000", "tags": of("Cafe12") } }))
+    aws.seed(json!({ "role": { "name": "TowerForge-Cafe12-ServiceRole", "tags": of("Cafe12") } })).await;
+    aws.seed(json!({ "queue": { "name": "TowerForge-Cafe12-work", "tags": of("Cafe12") } })).await;
+    aws.seed(json!({ "environment": { "name": "TowerForge-Cafe12-work-00000000", "tags": of("Cafe12") } }))
         .await;
-    world.seed(json!({ "role": { "name": "TowerForge-Cafe1-unknown", "tags": {} } })).await;
-    world
-        .seed(json!({ "environment": { "name": "TowerForge-Cafe1-work-00000000", "tags": of("Cafe1") } }))
+    aws.seed(json!({ "role": { "name": "TowerForge-Cafe1-unknown", "tags": {} } })).await;
+    aws.seed(json!({ "environment": { "name": "TowerForge-Cafe1-work-00000000", "tags": of("Cafe1") } }))
         .await;
-    let stack = world.stack(known_as("Cafe1"));
+    let stack = aws.stack(known_as("Cafe1"));
 
     stack.create().await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_failed_create_is_undone_by_our_id() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
-    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
+    aws.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
 
     let failed = stack.create().await.expect_failure();
     assert!(failed.reason.contains("CreateJobQueue"), "{}", failed.reason);
-    assert_eq!(world.state().await.job_queues.len(), 0);
+    assert_eq!(aws.state().await.job_queues.len(), 0);
     let undone = stack.roll_back().await.expect_success();
     assert_eq!(undone.physical_id, failed.physical_id);
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_failed_create_is_undone_by_an_id_that_cloudformation_made_up() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
-    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
+    aws.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     // CloudFormation has heard nothing of it, as when an answer comes too late.
-    world.deliver(&stack.request(stack.create_event(), Duration::ZERO)).await.expect_failure();
+    aws.deliver(&stack.request(stack.create_event(), Duration::ZERO)).await.expect_failure();
 
     let undone = stack.roll_back().await.expect_success();
     assert_eq!(undone.physical_id, stack.made_up_id());
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn deleting_what_was_never_made_succeeds() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.delete().await.expect_success();
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 }

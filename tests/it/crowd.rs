@@ -4,22 +4,21 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::cloudformation::Stack;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 const FORGES: u32 = 20;
 
 #[tokio::test]
 async fn twenty_forges_at_once_use_a_fifth_of_what_batch_allows() {
     // Slow enough that the seconds of AWS are not spent on this machine's own work.
-    let world = World::with(Setting { scale: 0.4, log_level: "INFO", ..Setting::default() }).await;
-    let stacks: Vec<_> = (0..FORGES)
-        .map(|_| world.stack(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 64 })))
-        .collect();
+    let aws = TestAccount::with(Setting { scale: 0.4, log_level: "INFO", ..Setting::default() }).await;
+    let stacks: Vec<_> =
+        (0..FORGES).map(|_| aws.stack(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 64 }))).collect();
     let made = join_all(stacks.iter().map(Stack::create)).await;
     for ended in made {
         ended.expect_success();
     }
-    let calls = world.calls().await;
+    let calls = aws.calls().await;
     let batch: Vec<_> = calls.0.iter().filter(|call| call.service == "batch").collect();
     let throttled =
         batch.iter().filter(|call| call.error.as_deref() == Some("TooManyRequestsException")).count();

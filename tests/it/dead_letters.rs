@@ -8,11 +8,11 @@ use crate::cloudformation::{Request, Stack};
 use crate::create_and_delete::minimal;
 use crate::lambda::given_up;
 use crate::runtime_api::{Outcome, Program};
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 use std::time::Duration;
 
-async fn dead_letters() -> World {
-    World::with(Setting { program: Program::DeadLetter, ..Setting::default() }).await
+async fn dead_letters() -> TestAccount {
+    TestAccount::with(Setting { program: Program::DeadLetter, ..Setting::default() }).await
 }
 
 async fn request(stack: &Stack, status: &str) -> Request {
@@ -20,9 +20,9 @@ async fn request(stack: &Stack, status: &str) -> Request {
     stack.request(stack.create_event(), Duration::ZERO)
 }
 
-async fn deliver_record(world: &World, request: &Request, record: Value) {
+async fn deliver_record(aws: &TestAccount, request: &Request, record: Value) {
     request.delivered();
-    let outcome = world.invoke(record).await;
+    let outcome = aws.invoke(record).await;
     assert!(outcome.is_returned(), "{outcome:?}");
 }
 
@@ -42,21 +42,21 @@ async fn every_way_to_die_is_answered_with_what_lambda_says() {
         ("RetriesExhausted", "2026-11-24T08:36:23Z e4b46cbf Task timed out after 900.00 seconds"),
         ("EventAgeExceeded", "the event is too old"),
     ] {
-        let world = dead_letters().await;
-        let stack = world.stack(minimal());
+        let aws = dead_letters().await;
+        let stack = aws.stack(minimal());
         let request = request(&stack, "CREATE_IN_PROGRESS").await;
-        deliver_record(&world, &request, record(&request.event, condition, error)).await;
+        deliver_record(&aws, &request, record(&request.event, condition, error)).await;
         let answers = request.answers();
         assert_eq!(answers.len(), 1, "{condition} {error}");
         assert!(!answers[0].succeeded);
         assert!(answers[0].reason.contains(error) && answers[0].reason.contains(condition), "{answers:?}");
         assert_eq!(answers[0].physical_id.len(), 22, "the Delete that follows finds what was made");
-        world.assert_no_change_since(0).await;
+        aws.assert_no_change_since(0).await;
     }
 }
 
 /// Puts an item as an invocation `by` of some operation on the stack's resource would have left it.
-async fn claimed(world: &World, request: &Request, operation: &str, second: u64, by: &str) {
+async fn claimed(aws: &TestAccount, request: &Request, operation: &str, second: u64, by: &str) {
     let text = |key: &str| request.event[key].as_str().expect("a text");
     let item = json!({
         "id": { "S": resource_key(text("StackId"), text("LogicalResourceId")) },
@@ -65,7 +65,7 @@ async fn claimed(world: &World, request: &Request, operation: &str, second: u64,
         "by": { "S": by },
         "busy": { "BOOL": true },
     });
-    world.seed(json!({ "item": item })).await;
+    aws.seed(json!({ "item": item })).await;
 }
 
 fn operation(request: &Request) -> String {
@@ -75,21 +75,21 @@ fn operation(request: &Request) -> String {
 
 #[tokio::test]
 async fn where_a_newer_operation_has_begun_no_response_is_expected() {
-    let world = dead_letters().await;
-    let stack = world.stack(minimal());
+    let aws = dead_letters().await;
+    let stack = aws.stack(minimal());
     let request = request(&stack, "DELETE_IN_PROGRESS").await;
-    claimed(&world, &request, "0123456789abcdef0123456789abcdef", 999_999_999_999, "another/1").await;
-    deliver_record(&world, &request, given_up(&request.event)).await;
+    claimed(&aws, &request, "0123456789abcdef0123456789abcdef", 999_999_999_999, "another/1").await;
+    deliver_record(&aws, &request, given_up(&request.event)).await;
     assert_eq!(request.answers().len(), 0);
 }
 
 #[tokio::test]
 async fn where_another_invocation_of_the_operation_lives_it_answers() {
-    let world = dead_letters().await;
-    let stack = world.stack(minimal());
+    let aws = dead_letters().await;
+    let stack = aws.stack(minimal());
     let request = request(&stack, "CREATE_IN_PROGRESS").await;
-    claimed(&world, &request, &operation(&request), 0, "another-request/1").await;
-    deliver_record(&world, &request, given_up(&request.event)).await;
+    claimed(&aws, &request, &operation(&request), 0, "another-request/1").await;
+    deliver_record(&aws, &request, given_up(&request.event)).await;
     assert_eq!(request.answers().len(), 0);
 }
 
@@ -98,41 +98,41 @@ async fn a_holder_that_died_and_a_leg_that_never_began_are_answered_for() {
     for (by, handed) in
         [("e4b46cbf-b738-xmpl-8880-a18cdf61200e/1", "nobody/0"), ("leg-before/1", "leg-before/1")]
     {
-        let world = dead_letters().await;
-        let stack = world.stack(minimal());
+        let aws = dead_letters().await;
+        let stack = aws.stack(minimal());
         let mut request = request(&stack, "CREATE_IN_PROGRESS").await;
         let operation = operation(&request);
-        claimed(&world, &request, &operation, 0, by).await;
+        claimed(&aws, &request, &operation, 0, by).await;
         request.event["TowerForge"] = json!({ "Leg": 3, "By": handed, "Operation": operation, "Signed": 0 });
-        deliver_record(&world, &request, given_up(&request.event)).await;
+        deliver_record(&aws, &request, given_up(&request.event)).await;
         assert_eq!(request.answers().len(), 1, "{by}");
         // Its own retry sends the same response again.
-        deliver_record(&world, &request, given_up(&request.event)).await;
+        deliver_record(&aws, &request, given_up(&request.event)).await;
         assert!(request.answers()[0].agrees_with(&request.answers()[1]));
     }
 }
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_ignored() {
-    let world = dead_letters().await;
+    let aws = dead_letters().await;
     for payload in [json!({ "sweep": true }), json!({ "plan": {} }), json!({}), json!("text"), json!(null)] {
-        let outcome = world.invoke(given_up(&payload)).await;
+        let outcome = aws.invoke(given_up(&payload)).await;
         assert!(matches!(outcome, Outcome::Returned(_)), "{payload}: {outcome:?}");
     }
     for record in [json!({}), json!([]), json!("text")] {
-        let outcome = world.invoke(record).await;
+        let outcome = aws.invoke(record).await;
         assert!(matches!(outcome, Outcome::Returned(_)), "{outcome:?}");
     }
-    assert_eq!(world.calls().await.len(), 0);
+    assert_eq!(aws.calls().await.len(), 0);
 }
 
 #[tokio::test]
 async fn a_malformed_event_is_answered_for() {
-    let world = dead_letters().await;
-    let stack = world.stack(minimal());
+    let aws = dead_letters().await;
+    let stack = aws.stack(minimal());
     let mut event = stack.create_event();
     event["RequestType"] = json!("Upsert");
     let request = stack.request(event, Duration::ZERO);
-    deliver_record(&world, &request, given_up(&request.event)).await;
+    deliver_record(&aws, &request, given_up(&request.event)).await;
     assert_eq!(request.answers().len(), 1);
 }

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use crate::cloudformation::Ended;
 use crate::create_and_delete::minimal;
 use crate::runtime_api::Outcome;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 /// The stack's create event with one change.
 async fn refused(change: impl Fn(&mut Value)) -> String {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let mut event = stack.create_event();
     change(&mut event);
-    let answer = world.play(event).await.expect_failure();
-    world.assert_no_change_since(0).await;
+    let answer = aws.play(event).await.expect_failure();
+    aws.assert_no_change_since(0).await;
     answer.reason
 }
 
@@ -44,30 +44,30 @@ async fn all_faults_of_the_properties_are_named_at_once() {
 
 #[tokio::test]
 async fn an_event_without_a_response_url_is_an_error_and_changes_nothing() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     for event in [json!({}), json!([1]), json!("text"), json!({ "RequestType": "Create" })] {
-        let outcome = world.invoke(event.clone()).await;
+        let outcome = aws.invoke(event.clone()).await;
         assert!(matches!(outcome, Outcome::Errored { .. }), "{event}: {outcome:?}");
     }
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 }
 
 #[tokio::test]
 async fn an_answer_goes_nowhere_but_to_aws_and_to_this_machine() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     for url in
         ["https://example.org/answer", "http://203.0.113.1/answer", "https://s3.amazonaws.com.example.org/"]
     {
         let mut event = stack.create_event();
         event["ResponseURL"] = json!(url);
-        let outcome = world.invoke(event).await;
+        let outcome = aws.invoke(event).await;
         assert!(matches!(outcome, Outcome::Errored { .. }), "{url}: {outcome:?}");
     }
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 }
 
-/// Every file in `events/`, in the order of their names, each in a world that is made ready for it.
+/// Every file in `events/`, in the order of their names, each in an account that is made ready for it.
 #[tokio::test]
 async fn every_sample_event_plays() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
@@ -86,19 +86,19 @@ async fn every_sample_event_plays() {
 }
 
 async fn play(name: &str, event: Value) {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     // The events are of the account that examples have; the function may only ask about stacks of its own.
     let event: Value =
-        serde_json::from_str(&event.to_string().replace("123456789012", &world.cloud.id)).unwrap();
+        serde_json::from_str(&event.to_string().replace("123456789012", &aws.cloud.id)).unwrap();
     if event.get("ResponseURL").is_none() {
-        let outcome = world.invoke(event).await;
+        let outcome = aws.invoke(event).await;
         assert_eq!(outcome.is_returned(), !name.starts_with("malformed"), "{name}: {outcome:?}");
         return;
     }
     if name.starts_with("malformed") {
-        let answer = deliver(&world, event).await.expect_failure();
+        let answer = deliver(&aws, event).await.expect_failure();
         assert!(answer.reason.starts_with('['), "{name}: {}", answer.reason);
-        world.assert_no_change_since(0).await;
+        aws.assert_no_change_since(0).await;
         return;
     }
     if event["RequestType"] != "Create" {
@@ -112,50 +112,50 @@ async fn play(name: &str, event: Value) {
         let fields = create.as_object_mut().unwrap();
         fields.remove("OldResourceProperties");
         fields.remove("PhysicalResourceId");
-        deliver(&world, create).await.expect_success();
+        deliver(&aws, create).await.expect_success();
     }
-    let id = deliver(&world, event.clone()).await.expect_success().physical_id;
+    let id = deliver(&aws, event.clone()).await.expect_success().physical_id;
     if event["RequestType"] != "Delete" {
         let mut delete = event;
         delete["RequestType"] = json!("Delete");
         delete["PhysicalResourceId"] = json!(id);
-        deliver(&world, delete).await.expect_success();
+        deliver(&aws, delete).await.expect_success();
     }
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 /// Delivers an event while the stack that it names is in that operation.
-async fn deliver(world: &World, event: Value) -> Ended {
+async fn deliver(aws: &TestAccount, event: Value) -> Ended {
     if let [Some(kind), Some(stack), Some(resource)] =
         ["RequestType", "StackId", "LogicalResourceId"].map(|key| event[key].as_str())
     {
         let status = format!("{}_IN_PROGRESS", kind.to_uppercase());
-        world.cloud.put_stack(stack, &status, resource, &status, None).await;
+        aws.cloud.put_stack(stack, &status, resource, &status, None).await;
     }
-    world.play(event).await
+    aws.play(event).await
 }
 
 #[tokio::test]
 async fn nothing_secret_is_logged_at_any_level() {
-    let world = World::with(Setting { log_level: "TRACE", ..Setting::default() }).await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::with(Setting { log_level: "TRACE", ..Setting::default() }).await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     stack.redeliver().await;
     stack.delete().await.expect_success();
-    world.play(json!({ "RequestType": "Upsert", "ResponseURL": "" })).await.expect_failure();
-    world.urls.fail_next(1);
+    aws.play(json!({ "RequestType": "Upsert", "ResponseURL": "" })).await.expect_failure();
+    aws.urls.fail_next(1);
     stack.delete().await.expect_success();
-    let log = world.lambda.log();
+    let log = aws.lambda.log();
     assert!(log.lines().count() > 10, "nothing is logged at all: {log}");
-    world.assert_no_secret_logged();
+    aws.assert_no_secret_logged();
 }
 
 #[tokio::test]
 async fn every_log_line_is_json() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
-    for line in world.lambda.log().lines().filter(|line| !line.starts_with("---")) {
+    for line in aws.lambda.log().lines().filter(|line| !line.starts_with("---")) {
         serde_json::from_str::<Value>(line).unwrap_or_else(|why| panic!("{why}: {line}"));
     }
 }

@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use crate::rights::Rights;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 mod calls;
 mod roles;
@@ -29,15 +29,15 @@ impl Row {
     }
 }
 
-/// A world whose deployer allows something, so that a stack can try to stretch it.
-async fn generous() -> World {
+/// An account whose deployer allows something, so that a stack can try to stretch it.
+async fn generous() -> TestAccount {
     let rights = Rights {
         allowed_roles: vec!["arn:aws:iam::*:role/genomics-*".to_owned()],
         allowed_policies: vec!["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore".to_owned()],
         allowed_buckets: ["arn:aws:s3:::lab-*", "arn:aws:s3:::lab-*/*"].map(str::to_owned).to_vec(),
         ..Rights::default()
     };
-    World::with(Setting { rights, ..Setting::default() }).await
+    TestAccount::with(Setting { rights, ..Setting::default() }).await
 }
 
 /// The least that a stack has to say, with some more.
@@ -51,14 +51,14 @@ fn with(more: &Value) -> Value {
 
 #[tokio::test]
 async fn nothing_is_gained() {
-    let world = generous().await;
+    let aws = generous().await;
     let sections = [
         (
             "A hostile stack",
             "Forbidden values are refused before the function makes any call except the one for the stack's status. The \
              reason names\nthe property and the allowed values. Free text, such as the values of `EcsConfig`, is quoted; \
              `tests/it/user_data/hostile.rs`\nlets bash read the result.",
-            stacks::properties(&world).await,
+            stacks::properties(&aws).await,
         ),
         (
             "Another stack's forge",
@@ -69,7 +69,7 @@ async fn nothing_is_gained() {
             "The roles that a stack can create",
             "The stack requests every action on every resource in `InstanceRoleStatements`. The role gets them; its \
              boundary denies them.\nThe deployer allows buckets named `lab-*`.",
-            roles::under_the_boundary(&world).await,
+            roles::under_the_boundary(&aws).await,
         ),
         (
             "The function's own rights",

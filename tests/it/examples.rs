@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::cloud::python;
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 /// What an example says of its forge.
 struct Example {
@@ -19,7 +19,7 @@ struct Example {
     outputs: Vec<String>,
 }
 
-/// Words that stand for what an account has, until it is furnished.
+/// Words that stand for what an account has, until it is seed_fored.
 const WORDS: [&str; 4] = ["VPC", "SUBNET_A", "SUBNET_B", "GROUP"];
 
 fn examples() -> Vec<Example> {
@@ -53,17 +53,17 @@ fn examples() -> Vec<Example> {
 
 /// Creates, updates and deletes one; returns its `NextflowConfig`.
 async fn live(example: Example) -> (String, String) {
-    let world = World::new().await;
-    let made = world.seed(json!({"vpc": {"zones": ["eu-west-1a", "eu-west-1b"]}})).await;
+    let aws = TestAccount::new().await;
+    let made = aws.seed(json!({"vpc": {"zones": ["eu-west-1a", "eu-west-1b"]}})).await;
     let group = json!({"name": "shared-files", "vpc": made["vpc"]["id"], "rules": example.rules});
-    let group = world.seed(json!({"security_group": group})).await;
+    let group = aws.seed(json!({"security_group": group})).await;
     let vpc = &made["vpc"];
     let ids = [&vpc["id"], &vpc["subnets"][0], &vpc["subnets"][1], &group["security_group"]["id"]];
     let text = WORDS.iter().zip(ids).fold(example.properties.to_string(), |text, (word, id)| {
         text.replace(&format!("\"{word}\""), &id.to_string())
     });
     let mut properties: Value = serde_json::from_str(&text).unwrap();
-    let stack = world.stack(properties.clone());
+    let stack = aws.stack(properties.clone());
 
     let answer = stack.create().await.expect_success();
     assert_eq!(answer.data.as_object().unwrap().len(), 21, "every attribute is always there");
@@ -74,20 +74,20 @@ async fn live(example: Example) -> (String, String) {
         let ids = state.efs.iter().chain(&state.fsx).map(|system| system.id.clone());
         ids.collect::<Vec<_>>()
     };
-    let before = world.state().await;
+    let before = aws.state().await;
     let queue = answer.attribute("ComputeQueue");
     properties["MaxCpus"] = json!(properties["MaxCpus"].as_i64().unwrap() + 8);
     let updated = stack.update(properties.clone()).await.expect_success();
     assert_eq!(updated.physical_id, answer.physical_id);
     assert_eq!(updated.data, answer.data);
-    let after = world.state().await;
+    let after = aws.state().await;
     let work = after.first_environment(queue);
     assert_eq!(work.compute_resources["maxvCpus"], properties["MaxCpus"], "{}", example.name);
     assert_eq!(work.arn, before.first_environment(queue).arn);
     assert_eq!(storage(&after), storage(&before));
 
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
     (example.name, answer.attribute("NextflowConfig").to_owned())
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use crate::faults::Fault;
-use crate::matrix::{Figures, Phase, Trial, ordinary, run, soak};
+use crate::matrix::{Case, Figures, Phase, ordinary, run, soak};
 
 /// What passes by itself, by name. `slow` is in seconds of AWS.
 const PASSING: [(&str, fn() -> Fault); 5] = [
@@ -22,11 +22,11 @@ fn is_dispensable(operation: &str) -> bool {
 
 /// A life in which these faults are in force, a new set in each phase.
 async fn life(what: String, faults: impl Fn(Phase) -> Vec<Fault>, figures: &Mutex<Figures>) {
-    let trial = Trial::begin(what, figures).await;
+    let case = Case::begin(what, figures).await;
     for phase in Phase::ALL {
-        trial.play_under(phase, &faults(phase)).await;
+        case.play_under(phase, &faults(phase)).await;
     }
-    trial.end().await;
+    case.end().await;
 }
 
 #[tokio::test]
@@ -55,14 +55,14 @@ async fn what_passes_is_outlived_at_any_operation() {
 
 /// One phase in which an operation is denied; afterwards it is allowed again.
 async fn denied(phase: Phase, operation: &str, figures: &Mutex<Figures>) {
-    let trial = Trial::begin(format!("{operation} denied in {phase:?}"), figures).await;
+    let case = Case::begin(format!("{operation} denied in {phase:?}"), figures).await;
     for before in Phase::ALL.into_iter().take_while(|before| *before != phase) {
-        trial.play(before).await.expect_success();
+        case.play(before).await.expect_success();
     }
-    trial.world.cloud.put_faults(&[Fault::deny().on(operation).always()]).await;
-    let ended = trial.play(phase).await;
-    let hits = trial.world.cloud.fault_hits().await[0];
-    trial.world.cloud.put_faults(&[]).await;
+    case.aws.cloud.put_faults(&[Fault::deny().on(operation).always()]).await;
+    let ended = case.play(phase).await;
+    let hits = case.aws.cloud.fault_hits().await[0];
+    case.aws.cloud.put_faults(&[]).await;
     let (_, name) = operation.split_once(':').expect("service:Operation");
     let wrong = match &ended.answer {
         _ if hits == 0 => None,
@@ -79,16 +79,16 @@ async fn denied(phase: Phase, operation: &str, figures: &Mutex<Figures>) {
     };
     let failed = ended.answer.as_ref().is_some_and(|answer| !answer.succeeded);
     if phase != Phase::Delete && failed {
-        trial.stack.roll_back().await.expect_success();
+        case.stack.roll_back().await.expect_success();
     }
     if phase != Phase::Create || !failed {
-        trial.play(Phase::Delete).await.expect_success();
+        case.play(Phase::Delete).await.expect_success();
     }
-    trial.note(|figures| {
+    case.note(|figures| {
         figures.struck += usize::from(hits > 0);
         figures.unconverged.extend(wrong.map(|why| format!("{operation} denied in {phase:?}: {why}")));
     });
-    trial.end().await;
+    case.end().await;
 }
 
 #[tokio::test]

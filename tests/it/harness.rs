@@ -9,7 +9,7 @@ use crate::cloud::http;
 use crate::cloudformation::Stack;
 use crate::operation::stringified;
 use crate::response_url::{Echo, ResponseUrls};
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 /// Everything that a PUT to a response URL can have.
 struct Put {
@@ -206,28 +206,28 @@ fn cloudformation_makes_strings_of_scalars() {
 
 #[tokio::test]
 async fn a_secret_in_a_log_is_found() {
-    let world = World::new().await;
-    let stack = world.stack(json!({}));
-    let request = world.request(stack.create_event(), Duration::ZERO);
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(json!({}));
+    let request = aws.request(stack.create_event(), Duration::ZERO);
     let url = request.event["ResponseURL"].as_str().unwrap();
     let target = url.trim_start_matches("http://").split_once('/').unwrap().1;
     for secret in [url, target, &url[url.len() - 64..]] {
         assert!(
-            world.secret_in(&format!("one line\n{{\"message\":\"PUT {secret}\"}}\nanother")).is_some(),
+            aws.secret_in(&format!("one line\n{{\"message\":\"PUT {secret}\"}}\nanother")).is_some(),
             "{secret}"
         );
     }
-    assert_eq!(world.secret_in(&format!("the answer to {} has been sent", stack.id())), None);
+    assert_eq!(aws.secret_in(&format!("the answer to {} has been sent", stack.id())), None);
 }
 
 /// What `DescribeStackResource` shows: the status, and the ID.
-async fn shown(world: &World, stack: &Stack) -> (String, String) {
+async fn shown(aws: &TestAccount, stack: &Stack) -> (String, String) {
     let name = percent_encoding::utf8_percent_encode(stack.id(), percent_encoding::NON_ALPHANUMERIC);
     let body = format!(
         "Action=DescribeStackResource&Version=2010-05-15&StackName={name}&LogicalResourceId={}",
         stack.logical_id()
     );
-    let (status, text) = world.cloud.attempt(Method::POST, "cloudformation", "/", None, body).await;
+    let (status, text) = aws.cloud.attempt(Method::POST, "cloudformation", "/", None, body).await;
     assert_eq!(status, 200, "{text}");
     let element = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>")).unwrap_or_default();
@@ -238,10 +238,10 @@ async fn shown(world: &World, stack: &Stack) -> (String, String) {
 
 #[tokio::test]
 async fn the_id_that_is_shown_is_that_of_the_newest_answer_that_counts() {
-    let world = World::new().await;
-    let stack = world.stack(known_as("Lab1"));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(known_as("Lab1"));
     let is = async |status: &str, id: &str| {
-        assert_eq!(shown(&world, &stack).await, (status.to_owned(), id.to_owned()));
+        assert_eq!(shown(&aws, &stack).await, (status.to_owned(), id.to_owned()));
     };
     let create = stack.start_create().await;
     is("CREATE_IN_PROGRESS", "").await;
@@ -271,7 +271,7 @@ async fn the_id_that_is_shown_is_that_of_the_newest_answer_that_counts() {
     undone.ended().await.expect_success();
     again.ended().await;
     is("DELETE_COMPLETE", &stack.made_up_id()).await;
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 fn known_as(forge_id: &str) -> Value {

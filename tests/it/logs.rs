@@ -1,19 +1,19 @@
 //! Log lines: one for each step, as data, at the level that Lambda's settings ask for. That they hold no secret is
-//! looked at in every test when its world ends.
+//! looked at in every test when its account ends.
 
 use serde_json::Value;
 
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 async fn lines_at(level: &'static str) -> Vec<Value> {
-    let world = World::with(Setting { log_level: level, ..Setting::default() }).await;
-    world.cloud.put_faults(&[Fault::deny().on("batch:DeleteJobQueue")]).await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::with(Setting { log_level: level, ..Setting::default() }).await;
+    aws.cloud.put_faults(&[Fault::deny().on("batch:DeleteJobQueue")]).await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     stack.delete().await.expect_failure();
-    let log = world.lambda.log();
+    let log = aws.lambda.log();
     log.lines()
         .filter(|line| !line.starts_with("---"))
         .map(|line| serde_json::from_str(line).unwrap())

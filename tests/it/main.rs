@@ -1,6 +1,6 @@
 //! Integration tests: the real binary, driven as Lambda and CloudFormation drive it, against a local AWS.
 //!
-//! [`world`] is what a test talks to. Below it, [`cloud`] is AWS, [`lambda`] and [`runtime_api`] are Lambda,
+//! [`test_account`] is what a test talks to. Below it, [`cloud`] is AWS, [`lambda`] and [`runtime_api`] are Lambda,
 //! [`cloudformation`] and [`response_url`] are CloudFormation. The tests follow, by what they are about.
 
 #![recursion_limit = "256"] // json!() of a stack that says everything
@@ -36,7 +36,7 @@ mod response_url;
 mod rights;
 mod runtime_api;
 mod state;
-mod world;
+mod test_account;
 
 mod cancelled;
 mod continuation;

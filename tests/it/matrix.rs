@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::{Ended, Stack};
 use crate::faults::Fault;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 /// How many trials run at once.
 const AT_ONCE: usize = 6;
@@ -46,7 +46,7 @@ impl Figures {
     pub(crate) fn conclude(self, what: &str) {
         let Self { struck, unconverged, leaks, foreign, doubles } = self;
         println!(
-            "{what}: {struck} tried, {} did not converge, leaks {}, foreign parts touched {}, double or contradicting \
+            "{what}: {struck} tried, {} did not converge, leaks {}, foreign resources touched {}, double or contradicting \
              answers {}",
             unconverged.len(),
             leaks.len(),
@@ -72,18 +72,18 @@ pub(crate) struct Ordinary {
 
 /// Plays an ordinary life.
 pub(crate) async fn ordinary(figures: &Mutex<Figures>) -> Ordinary {
-    let trial = Trial::begin("an ordinary life".to_owned(), figures).await;
+    let case = Case::begin("an ordinary life".to_owned(), figures).await;
     let mut ordinary = Ordinary::default();
     for phase in Phase::ALL {
-        let before = trial.world.now().await;
-        trial.play(phase).await.expect_success();
-        let calls = trial.world.calls().await.since(before);
+        let before = case.aws.now().await;
+        case.play(phase).await.expect_success();
+        let calls = case.aws.calls().await.since(before);
         println!("{phase:?}: {} calls, of which {} change something", calls.len(), calls.mutating().len());
         ordinary.calls = ordinary.calls.max(u32::try_from(calls.len()).expect("hundreds"));
         ordinary.operations[phase as usize] = calls.by_operation().into_keys().collect();
         ordinary.writes[phase as usize] = calls.mutating().by_operation().into_keys().collect();
     }
-    trial.end().await;
+    case.end().await;
     ordinary
 }
 
@@ -92,22 +92,22 @@ pub(crate) async fn run<F: Future<Output = ()>>(trials: impl IntoIterator<Item =
     futures_util::stream::iter(trials).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }
 
-/// One trial: a forge among neighbours.
-pub(crate) struct Trial<'a> {
-    pub(crate) world: World,
+/// One case: a forge among neighbours.
+pub(crate) struct Case<'a> {
+    pub(crate) aws: TestAccount,
     pub(crate) stack: Stack,
     what: String,
     figures: &'a Mutex<Figures>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Case<'a> {
     pub(crate) async fn begin(what: String, figures: &'a Mutex<Figures>) -> Self {
-        let world = World::with(Setting { log_level: "INFO", ..Setting::default() }).await;
+        let aws = TestAccount::with(Setting { log_level: "INFO", ..Setting::default() }).await;
         // The shipped policy is in force in all other tests; judging every call of these would double their time.
-        world.cloud.put_policy(None).await;
-        seed_neighbours(&world).await;
-        let stack = world.stack(properties("first"));
-        Self { world, stack, what, figures }
+        aws.cloud.put_policy(None).await;
+        seed_neighbours(&aws).await;
+        let stack = aws.stack(properties("first"));
+        Self { aws, stack, what, figures }
     }
 
     /// Lets CloudFormation do one thing with the forge.
@@ -122,10 +122,10 @@ impl<'a> Trial<'a> {
 
     /// The same while a fault is in force; it has to succeed nevertheless. Says whether the fault has struck.
     pub(crate) async fn play_under(&self, phase: Phase, faults: &[Fault]) -> bool {
-        self.world.cloud.put_faults(faults).await;
+        self.aws.cloud.put_faults(faults).await;
         let ended = self.play(phase).await;
-        let hits: u64 = self.world.cloud.fault_hits().await.iter().sum();
-        self.world.cloud.put_faults(&[]).await;
+        let hits: u64 = self.aws.cloud.fault_hits().await.iter().sum();
+        self.aws.cloud.put_faults(&[]).await;
         if ended.answer.as_ref().is_none_or(|answer| !answer.succeeded) {
             let text = format!("{} {phase:?}: {:?}", self.what, ended);
             self.note(|figures| figures.unconverged.push(text));
@@ -136,25 +136,25 @@ impl<'a> Trial<'a> {
 
     /// Kills the process of one phase as `kill` says, and lets Lambda try again.
     pub(crate) async fn play_killed(&self, phase: Phase, kill: impl Fn(u32) -> Fault) -> bool {
-        let process = self.world.lambda.warm().await;
+        let process = self.aws.lambda.warm().await;
         self.play_under(phase, &[kill(process.pid).of(&process.app)]).await
     }
 
     /// Looks what is there after the forge has been deleted.
     pub(crate) async fn end(self) {
-        let left = self.world.state().await;
-        let before = self.world.others_at_first();
+        let left = self.aws.state().await;
+        let before = self.aws.others_at_first();
         let ours: Vec<String> = left
-            .parts()
+            .resources()
             .into_iter()
             .filter(|(_, name, tags)| {
                 tags.get("towerforge:forge-id").is_some_and(|id| id == FORGE) || name.contains("-Cafe1-")
             })
             .map(|(kind, name, _)| format!("{kind} {name}"))
             .collect();
-        let violations = self.world.urls.take_violations();
+        let violations = self.aws.urls.take_violations();
         let what = self.what;
-        let log = || self.world.lambda.log();
+        let log = || self.aws.lambda.log();
         let mut figures = self.figures.lock().expect("no test thread panics while it holds this");
         if !ours.is_empty() {
             figures.leaks.push(format!("{what} leaves {ours:?}\n{}", log()));
@@ -176,8 +176,8 @@ pub(crate) fn properties(generation: &str) -> Value {
     json!({ "ForgeId": FORGE, "WorkDir": "s3://my-bucket/work", "MaxCpus": 64, "ImageRefresh": generation })
 }
 
-/// Parts whose names begin like ours, of a forge in another stack.
-async fn seed_neighbours(world: &World) {
+/// Resources whose names begin like ours, of a forge in another stack.
+async fn seed_neighbours(aws: &TestAccount) {
     let tags = json!({
         "towerforge:forge-id": "Cafe12",
         "towerforge:stack-id": "arn:aws:cloudformation:eu-west-1:000000000000:stack/theirs/1",
@@ -190,5 +190,5 @@ async fn seed_neighbours(world: &World) {
         "queue": named("work"),
         "template": named("00000000"),
     });
-    world.seed(things).await;
+    aws.seed(things).await;
 }

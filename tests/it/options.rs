@@ -12,7 +12,7 @@ use tower_forge_core::properties::table;
 
 use crate::response_url::Answer;
 use crate::state::{FileSystem, JobQueue, State};
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 use cases::{Case, ELSEWHERE, cases};
 
 /// A forge that has been made.
@@ -97,7 +97,7 @@ pub(crate) fn generous() -> Setting {
 }
 
 /// Furnishes an account, and puts what it has in the place of the words in capitals.
-async fn furnish(world: &World, case: &Case) -> Value {
+async fn seed_for(aws: &TestAccount, case: &Case) -> Value {
     let all =
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
     let things = json!({
@@ -106,12 +106,12 @@ async fn furnish(world: &World, case: &Case) -> Value {
         "scheduling_policy": {"name": "fair"},
         "key_pair": {"name": "lab"},
     });
-    let mut made = world.seed(things).await;
+    let mut made = aws.seed(things).await;
     let text = case.properties.to_string();
     if text.contains("\"EFS\"") {
         let vpc = &made["vpc"];
         let efs = json!({"subnets": vpc["subnets"], "security_groups": vpc["security_groups"]});
-        let systems = world.seed(json!({"efs": efs, "fsx": {}})).await;
+        let systems = aws.seed(json!({"efs": efs, "fsx": {}})).await;
         made["efs"] = systems["efs"].clone();
         made["fsx"] = systems["fsx"].clone();
     }
@@ -128,22 +128,22 @@ async fn furnish(world: &World, case: &Case) -> Value {
     ]
     .iter()
     .fold(text, |text, (word, value)| text.replace(&format!("\"{word}\""), &format!("\"{value}\"")))
-    .replace("\"ROLE/", &format!("\"arn:aws:iam::{}:role/pipelines/", world.cloud.id));
+    .replace("\"ROLE/", &format!("\"arn:aws:iam::{}:role/pipelines/", aws.cloud.id));
     serde_json::from_str(&text).unwrap()
 }
 
 /// Makes the forge of a case and checks its rows: the names of those without an effect.
 async fn show(case: Case) -> Vec<String> {
-    let world = World::with(generous()).await;
-    let properties = furnish(&world, &case).await;
-    let stack = world.stack(properties.clone());
+    let aws = TestAccount::with(generous()).await;
+    let properties = seed_for(&aws, &case).await;
+    let stack = aws.stack(properties.clone());
     let answer = stack.create().await.expect_success();
     let made = Made {
         given: properties,
         id: answer.physical_id.clone(),
-        account: world.cloud.id.clone(),
+        account: aws.cloud.id.clone(),
         answer,
-        state: world.state().await,
+        state: aws.state().await,
     };
     let failed = case.rows.iter().filter(|(_, effect)| !effect(&made));
     let failed: Vec<String> = failed.map(|(name, _)| format!("{name} ({})", case.name)).collect();
@@ -151,7 +151,7 @@ async fn show(case: Case) -> Vec<String> {
         println!("{}: {:#?}\n{}", case.name, made.state, made.answer.attribute("NextflowConfig"));
     }
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
     failed
 }
 
@@ -183,33 +183,33 @@ fn no_property_lacks_a_row() {
 
 #[tokio::test]
 async fn a_new_image_is_a_new_generation_and_a_nonce_is_nothing() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let with = |refresh: &str, nonce: &str| json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 9, "ImageRefresh": refresh, "Nonce": nonce});
-    let stack = world.stack(with("2026-01", "1"));
+    let stack = aws.stack(with("2026-01", "1"));
     let id = stack.create().await.expect_success().physical_id;
-    let before = world.state().await;
-    let seq = world.now().await;
+    let before = aws.state().await;
+    let seq = aws.now().await;
     stack.update(with("2026-01", "2")).await.expect_success();
     // The operation's tag apart, which is how a newer operation is told from an older one.
-    let changes = world.calls().await.since(seq).mutating();
+    let changes = aws.calls().await.since(seq).mutating();
     assert_eq!(changes.of("TagResource").len(), changes.len(), "{:?}", changes.by_operation());
     let work = format!("TowerForge-{id}-work");
-    assert_eq!(world.state().await.queue(&work).order, before.queue(&work).order);
+    assert_eq!(aws.state().await.queue(&work).order, before.queue(&work).order);
 
     stack.update(with("2026-02", "2")).await.expect_success();
-    let after = world.state().await;
+    let after = aws.state().await;
     assert_ne!(after.first_environment(&work).name, before.first_environment(&work).name);
     assert_eq!(after.launch_templates.len(), 2);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_older_event_than_its_timeout_is_stale() {
-    let world = World::new().await;
-    let stack = world.stack(json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 9, "ServiceTimeout": 120}));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 9, "ServiceTimeout": 120}));
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let request = stack.request(stack.create_event(), std::time::Duration::from_secs(150));
-    world.deliver(&request).await.expect_silence();
-    world.assert_no_change_since(0).await;
+    aws.deliver(&request).await.expect_silence();
+    aws.assert_no_change_since(0).await;
 }

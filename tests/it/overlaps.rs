@@ -12,12 +12,12 @@ use crate::cloudformation::{Running, Stack};
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
 use crate::lambda::Warm;
-use crate::matrix::{Figures, Phase, Trial, run};
+use crate::matrix::{Case, Figures, Phase, run};
 use crate::operation::Operation;
 use crate::rollback::assert_first_state;
 use crate::state::State;
+use crate::test_account::{Setting, TestAccount};
 use crate::update::{impatient, with};
-use crate::world::{Setting, World};
 
 /// A forge that can have another processor, with more properties.
 fn forge(more: Value) -> Value {
@@ -31,99 +31,96 @@ fn replaced() -> Value {
     forge(json!({ "Arm64Enabled": true }))
 }
 
-/// A world so slow that an operation supersedes another, on a busy machine too, while a call of that one hangs; its
+/// An account so slow that an operation supersedes another, on a busy machine too, while a call of that one hangs; its
 /// sweep collects at once.
-async fn unhurried() -> World {
+async fn unhurried() -> TestAccount {
     let environment = vec![("TOWER_FORGE_RETIRE_AFTER", "0".to_owned())];
-    World::with(Setting { scale: 0.08, environment, ..Setting::default() }).await
+    TestAccount::with(Setting { scale: 0.08, environment, ..Setting::default() }).await
 }
 
 /// Two processes that wait: the one that gets the first event, and the one that gets the next.
-async fn two_processes(world: &World) -> (Warm, Warm) {
-    world.lambda.cool().await;
+async fn two_processes(aws: &TestAccount) -> (Warm, Warm) {
+    aws.lambda.cool().await;
     // The one that was started last is the first to get an event.
-    let next = world.lambda.warm().await;
-    (world.lambda.warm().await, next)
+    let next = aws.lambda.warm().await;
+    (aws.lambda.warm().await, next)
 }
 
 /// Every resource is of this forge.
 #[track_caller]
 fn assert_only(state: &State, forge: &str) {
-    let parts = state.parts().into_iter();
-    let others = parts.filter(|(_, _, tags)| tags.get("towerforge:forge-id").is_none_or(|id| id != forge));
+    let resources = state.resources().into_iter();
+    let others =
+        resources.filter(|(_, _, tags)| tags.get("towerforge:forge-id").is_none_or(|id| id != forge));
     let others: Vec<String> = others.map(|(kind, name, _)| format!("{kind} {name}")).collect();
     assert_eq!(others, [""; 0], "these are not of forge {forge}");
     assert!(!state.job_queues.is_empty(), "forge {forge} is not there");
 }
 
 /// Waits until the first fault has struck, which it does before the request is answered.
-async fn until_struck(world: &World, running: &Running) {
+async fn until_struck(aws: &TestAccount, running: &Running) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    while world.cloud.fault_hits().await[0] == 0 {
+    while aws.cloud.fault_hits().await[0] == 0 {
         ticks.tick().await;
-        assert!(
-            running.request.answers().is_empty(),
-            "it has ended without this call\n{}",
-            world.lambda.log()
-        );
+        assert!(running.request.answers().is_empty(), "it has ended without this call\n{}", aws.lambda.log());
     }
 }
 
 /// Begins an Update whose calls of one operation hang for a while, and waits until it has come so far.
-async fn start_slow_update(world: &World, stack: &Stack, properties: Value, operation: &str) -> Running {
-    let (updating, _) = two_processes(world).await;
-    world.cloud.put_faults(&[Fault::slow(15.0).of(&updating.app).on(operation).always()]).await;
+async fn start_slow_update(aws: &TestAccount, stack: &Stack, properties: Value, operation: &str) -> Running {
+    let (updating, _) = two_processes(aws).await;
+    aws.cloud.put_faults(&[Fault::slow(15.0).of(&updating.app).on(operation).always()]).await;
     let update = stack.start_update(properties).await;
-    until_struck(world, &update).await;
+    until_struck(aws, &update).await;
     update
 }
 
-async fn sweep(world: &World) -> Value {
-    world.invoke(json!({ "sweep": true })).await.value().cloned().expect("a report")
+async fn sweep(aws: &TestAccount) -> Value {
+    aws.invoke(json!({ "sweep": true })).await.value().cloned().expect("a report")
 }
 
 #[tokio::test]
 async fn an_instance_profile_that_is_made_after_a_delete_has_looked_is_found() {
-    let world = unhurried().await;
-    let stack = world.stack(minimal());
+    let aws = unhurried().await;
+    let stack = aws.stack(minimal());
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let request = stack.request(stack.create_event(), Duration::ZERO);
-    let (creating, deleting) = two_processes(&world).await;
+    let (creating, deleting) = two_processes(&aws).await;
     let fill = "iam:AddRoleToInstanceProfile";
     let late = Fault::slow(15.0).of(&creating.app).on("iam:CreateInstanceProfile");
     let last = Fault::kill_after(creating.pid).of(&creating.app).on(fill);
     // The Delete takes its time to empty the role, and meanwhile the profile comes to hold it.
     let slow = Fault::slow(18.0).of(&deleting.app).on_changes().about("InstanceRole");
-    world.cloud.put_faults(&[late, last, slow]).await;
-    let (lambda, event) = (world.lambda.clone(), request.event.to_string());
+    aws.cloud.put_faults(&[late, last, slow]).await;
+    let (lambda, event) = (aws.lambda.clone(), request.event.to_string());
     let create = tokio::spawn(async move { lambda.invoke(&event).await });
-    world.until_called("CreateInstanceProfile", 1).await;
+    aws.until_called("CreateInstanceProfile", 1).await;
     stack.roll_back().await.expect_success();
     create.await.expect("it has ended");
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 
     // Lambda tries again.
-    let seq = world.now().await;
-    world.deliver(&request).await.expect_silence();
-    world.assert_no_change_since(seq).await;
+    let seq = aws.now().await;
+    aws.deliver(&request).await.expect_silence();
+    aws.assert_no_change_since(seq).await;
 }
 
 /// A replacement that hangs at a call is cancelled, or has timed out, and is rolled back while it still works.
 async fn replacement_given_up(hangs: &str, timed_out: bool) {
     let title = format!("given up at {hangs}");
-    let world = unhurried().await;
-    let stack = world.stack(forge(json!({})));
+    let aws = unhurried().await;
+    let stack = aws.stack(forge(json!({})));
     let id = stack.create().await.expect_success().physical_id;
-    let first = world.state().await;
-    let update = start_slow_update(&world, &stack, replaced(), hangs).await;
+    let first = aws.state().await;
+    let update = start_slow_update(&aws, &stack, replaced(), hangs).await;
     if timed_out {
         stack.give_up(Operation::Update).await;
     }
     assert_eq!(stack.roll_back().await.expect_success().physical_id, id, "{title}");
     update.ended().await.expect_silence();
-    assert_first_state(&world, &first, &title).await;
+    assert_first_state(&aws, &first, &title).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
@@ -143,23 +140,23 @@ async fn a_replacement_that_is_cancelled_while_it_makes_queues_is_rolled_back() 
 
 #[tokio::test]
 async fn job_queues_of_a_replacement_that_appear_after_its_rollback_has_looked_are_found() {
-    let world = unhurried().await;
-    let stack = world.stack(forge(json!({})));
+    let aws = unhurried().await;
+    let stack = aws.stack(forge(json!({})));
     let id = stack.create().await.expect_success().physical_id;
-    let first = world.state().await;
-    world.cloud.configure(json!({ "durations": { "ce_create": 40 } })).await;
-    let (updating, undoing) = two_processes(&world).await;
+    let first = aws.state().await;
+    aws.cloud.configure(json!({ "durations": { "ce_create": 40 } })).await;
+    let (updating, undoing) = two_processes(&aws).await;
     // Both wait until the environments are VALID, and the queues come first.
     let late = Fault::slow(15.0).of(&updating.app).on("batch:CreateComputeEnvironment").always();
     let slow = Fault::slow(15.0).of(&undoing.app).on("batch:UpdateComputeEnvironment").always();
-    world.cloud.put_faults(&[late, slow]).await;
+    aws.cloud.put_faults(&[late, slow]).await;
     let update = stack.start_update(replaced()).await;
-    until_struck(&world, &update).await;
+    until_struck(&aws, &update).await;
     stack.give_up(Operation::Update).await;
     assert_eq!(stack.roll_back().await.expect_success().physical_id, id);
     update.ended().await.expect_silence();
-    world.cloud.put_faults(&[]).await;
-    assert_first_state(&world, &first, "rolled back").await;
+    aws.cloud.put_faults(&[]).await;
+    assert_first_state(&aws, &first, "rolled back").await;
 }
 
 #[tokio::test]
@@ -175,15 +172,15 @@ async fn an_update_in_place_or_to_a_new_generation_that_is_given_up_is_rolled_ba
     run(cases.map(|(change, hangs)| {
         Box::pin(async move {
             let title = format!("{change} given up at {hangs}");
-            let world = unhurried().await;
-            let stack = world.stack(minimal());
+            let aws = unhurried().await;
+            let stack = aws.stack(minimal());
             stack.create().await.expect_success();
-            let first = world.state().await;
-            let update = start_slow_update(&world, &stack, with(change.clone()), hangs).await;
+            let first = aws.state().await;
+            let update = start_slow_update(&aws, &stack, with(change.clone()), hangs).await;
             stack.give_up(Operation::Update).await;
             stack.roll_back().await.expect_success();
             update.ended().await.expect_silence();
-            assert_first_state(&world, &first, &title).await;
+            assert_first_state(&aws, &first, &title).await;
         })
     }))
     .await;
@@ -191,186 +188,186 @@ async fn an_update_in_place_or_to_a_new_generation_that_is_given_up_is_rolled_ba
 
 #[tokio::test]
 async fn a_replacement_that_failed_goes_with_its_stack_where_rollback_is_disabled() {
-    let world = World::new().await;
-    let stack = world.stack(forge(json!({})));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(forge(json!({})));
     let id = stack.create().await.expect_success().physical_id;
     stack.disable_rollback();
-    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    aws.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
     let failed = stack.update(replaced()).await.expect_failure();
     assert_eq!(failed.physical_id, id);
-    world.cloud.put_faults(&[]).await;
+    aws.cloud.put_faults(&[]).await;
     assert_eq!(stack.delete().await.expect_success().physical_id, id);
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_replacement_that_still_works_when_its_stack_is_deleted_leaves_nothing() {
-    let world = unhurried().await;
-    let stack = world.stack(forge(json!({})));
+    let aws = unhurried().await;
+    let stack = aws.stack(forge(json!({})));
     stack.create().await.expect_success();
     stack.disable_rollback();
-    let update = start_slow_update(&world, &stack, replaced(), "batch:CreateComputeEnvironment").await;
+    let update = start_slow_update(&aws, &stack, replaced(), "batch:CreateComputeEnvironment").await;
     stack.give_up(Operation::Update).await;
     stack.delete().await.expect_success();
     update.ended().await.expect_silence();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 /// A replacement has failed, and its rollback too, because the first forge has lost a role that cannot be made.
-async fn rollback_failed(world: &World) -> (Stack, String) {
-    let stack = world.stack(forge(json!({})));
+async fn rollback_failed(aws: &TestAccount) -> (Stack, String) {
+    let stack = aws.stack(forge(json!({})));
     let id = stack.create().await.expect_success().physical_id;
-    world.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
+    aws.cloud.put_faults(&[Fault::deny().on("batch:CreateJobQueue").always()]).await;
     stack.update(replaced()).await.expect_failure();
-    world.lose("role", &format!("TowerForge-{id}-ExecutionRole")).await;
-    world.cloud.put_faults(&[Fault::deny().on("iam:CreateRole").always()]).await;
+    aws.lose("role", &format!("TowerForge-{id}-ExecutionRole")).await;
+    aws.cloud.put_faults(&[Fault::deny().on("iam:CreateRole").always()]).await;
     assert_eq!(stack.roll_back().await.expect_failure().physical_id, id);
-    world.cloud.put_faults(&[]).await;
+    aws.cloud.put_faults(&[]).await;
     (stack, id)
 }
 
 #[tokio::test]
 async fn a_rollback_that_failed_can_be_continued() {
-    let world = World::new().await;
-    let (stack, id) = rollback_failed(&world).await;
+    let aws = TestAccount::new().await;
+    let (stack, id) = rollback_failed(&aws).await;
     assert_eq!(stack.continue_roll_back().await.expect_success().physical_id, id);
-    assert_only(&world.state().await, &id);
+    assert_only(&aws.state().await, &id);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn what_a_skipped_rollback_leaves_goes_with_the_next_operation() {
     for deleted in [false, true] {
-        let world = World::new().await;
-        let (stack, id) = rollback_failed(&world).await;
+        let aws = TestAccount::new().await;
+        let (stack, id) = rollback_failed(&aws).await;
         stack.skip_in_roll_back().await;
         if !deleted {
             stack.update(forge(json!({ "MaxCpus": 600 }))).await.expect_success();
-            assert_only(&world.state().await, &id);
+            assert_only(&aws.state().await, &id);
         }
         stack.delete().await.expect_success();
-        world.assert_nothing_left().await;
+        aws.assert_nothing_left().await;
     }
 }
 
 #[tokio::test]
 async fn what_a_failed_clean_up_leaves_goes_with_the_next_operation() {
     for deleted in [false, true] {
-        let world = World::new().await;
-        let stack = world.stack(forge(json!({})));
+        let aws = TestAccount::new().await;
+        let stack = aws.stack(forge(json!({})));
         let old = stack.create().await.expect_success().physical_id;
         let new = stack.update(replaced()).await.expect_success().physical_id;
         assert_ne!(old, new);
-        world.cloud.put_faults(&[Fault::deny().on("batch:DeleteComputeEnvironment").always()]).await;
+        aws.cloud.put_faults(&[Fault::deny().on("batch:DeleteComputeEnvironment").always()]).await;
         for _ in 0..3 {
             assert_eq!(stack.clean_up().await.expect_failure().physical_id, old);
         }
-        world.cloud.put_faults(&[]).await;
+        aws.cloud.put_faults(&[]).await;
         if !deleted {
             let mut wider = replaced();
             wider["MaxCpus"] = json!(600);
             stack.update(wider).await.expect_success();
-            assert_only(&world.state().await, &new);
+            assert_only(&aws.state().await, &new);
         }
         stack.delete().await.expect_success();
-        world.assert_nothing_left().await;
+        aws.assert_nothing_left().await;
     }
 }
 
 #[tokio::test]
 async fn a_replacement_that_succeeded_is_rolled_back_and_cleaned_up() {
-    let world = impatient().await;
-    let stack = world.stack(forge(json!({})));
+    let aws = impatient().await;
+    let stack = aws.stack(forge(json!({})));
     let old = stack.create().await.expect_success().physical_id;
-    let first = world.state().await;
+    let first = aws.state().await;
     let new = stack.update(replaced()).await.expect_success().physical_id;
     assert_ne!(old, new);
     // Something else in the stack has failed.
     assert_eq!(stack.roll_back().await.expect_success().physical_id, old);
     assert_eq!(stack.clean_up().await.expect_success().physical_id, new);
-    assert_first_state(&world, &first, "cleaned up").await;
+    assert_first_state(&aws, &first, "cleaned up").await;
 }
 
 #[tokio::test]
 async fn a_resource_that_is_created_again_in_its_stack_can_be_given_up() {
-    let world = unhurried().await;
-    let stack = world.stack(minimal());
+    let aws = unhurried().await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 
-    let (creating, _) = two_processes(&world).await;
+    let (creating, _) = two_processes(&aws).await;
     let hangs = Fault::slow(15.0).of(&creating.app).on("batch:CreateComputeEnvironment");
-    world.cloud.put_faults(&[hangs]).await;
+    aws.cloud.put_faults(&[hangs]).await;
     let again = stack.start_create().await;
-    until_struck(&world, &again).await;
+    until_struck(&aws, &again).await;
     stack.roll_back().await.expect_success();
     again.ended().await.expect_silence();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
     stack.create().await.expect_success();
 }
 
 #[tokio::test]
 async fn a_foreign_queue_on_a_replaced_environment_stops_no_update() {
-    let world = impatient().await;
-    let stack = world.stack(minimal());
+    let aws = impatient().await;
+    let stack = aws.stack(minimal());
     let queue = stack.create().await.expect_success().attribute("ComputeQueue").to_owned();
-    let blue = world.state().await.first_environment(&queue).clone();
+    let blue = aws.state().await.first_environment(&queue).clone();
     stack.update(with(json!({ "InstanceTypes": "m6i" }))).await.expect_success();
-    assert_eq!(world.state().await.environment(&blue.name).state, "DISABLED");
+    assert_eq!(aws.state().await.environment(&blue.name).state, "DISABLED");
     let theirs = json!({ "name": "theirs", "environments": [blue.arn] });
-    world.cloud.seed(json!({ "region": "eu-west-1", "queue": theirs })).await;
+    aws.cloud.seed(json!({ "region": "eu-west-1", "queue": theirs })).await;
 
     stack.update(with(json!({ "InstanceTypes": "c6i" }))).await.expect_success();
     stack.roll_back().await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!(state.queue("theirs").order, [blue.arn.as_str()], "it was not touched");
     assert_eq!(state.environment(&blue.name).state, "DISABLED");
-    let report = sweep(&world).await;
+    let report = sweep(&aws).await;
     assert!(!report["collected"].to_string().contains(&blue.name), "{report:#}");
     assert!(report.to_string().contains(&blue.name), "it is reported: {report:#}");
 
-    world.lose("queue", "theirs").await;
-    let report = sweep(&world).await;
+    aws.lose("queue", "theirs").await;
+    let report = sweep(&aws).await;
     assert!(report["collected"].to_string().contains(&blue.name), "{report:#}");
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn the_preview_of_a_delete_knows_whether_the_forge_is_kept() {
-    let world = World::new().await;
-    let stack = world.stack(with(json!({ "DisposeOnDeletion": false })));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(with(json!({ "DisposeOnDeletion": false })));
     let made = stack.create().await.expect_success();
     let mut event = stack.create_event();
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!(made.physical_id);
     for (dispose, deletes) in [("true", true), ("false", false)] {
         event["ResourceProperties"]["DisposeOnDeletion"] = json!(dispose);
-        let plan = world.invoke(json!({ "plan": event })).await.value().cloned().expect("a plan");
+        let plan = aws.invoke(json!({ "plan": event })).await.value().cloned().expect("a plan");
         let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("no steps: {plan:#}"));
         assert_eq!(steps.iter().any(|step| step["mark"] == "-"), deletes, "{dispose}: {plan:#}");
     }
     // And so it happens.
-    let before = world.state().await.count();
+    let before = aws.state().await.count();
     stack.delete().await.expect_success();
-    assert_eq!(world.state().await.count(), before);
+    assert_eq!(aws.state().await.count(), before);
 }
 
 /// Deletes a forge by a function that has been deployed without file systems, which the forge has.
 async fn deleted_without_features(made: Value, then: Option<Value>) {
-    let world = World::new().await;
-    let stack = world.stack(made);
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(made);
     stack.create().await.expect_success();
     if let Some(then) = then {
         stack.update(then).await.expect_success();
     }
-    let before = world.state().await;
+    let before = aws.state().await;
     let system = before.efs.iter().chain(&before.fsx).next().expect("it has been made").id.clone();
 
     let environment = vec![("TOWER_FORGE_FEATURES", String::new())];
-    let without = world.beside(Setting { environment, ..Setting::default() }).await;
+    let without = aws.beside(Setting { environment, ..Setting::default() }).await;
     stack.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
     let mut event = stack.create_event();
     event["RequestType"] = json!("Delete");
@@ -384,7 +381,7 @@ async fn deleted_without_features(made: Value, then: Option<Value>) {
         assert!(named, "no {system} in {:?}", answer.reason);
         stack.delete().await.expect_success();
     }
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
@@ -405,25 +402,25 @@ async fn a_delete_never_leaves_a_detached_file_system_without_a_word() {
 
 #[tokio::test]
 async fn an_unknown_request_type_is_named_with_what_is_allowed() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let mut event = stack.create_event();
     event["RequestType"] = json!("Upsert");
-    let reason = world.play(event).await.expect_failure().reason;
+    let reason = aws.play(event).await.expect_failure().reason;
     for wanted in ["RequestType", "Upsert", "Create", "Update", "Delete"] {
         assert!(reason.contains(wanted), "no {wanted} in {reason:?}");
     }
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 }
 
 /// The calls of a Create that change something, one of each sort.
 async fn writes_of_a_create(figures: &Mutex<Figures>) -> BTreeSet<String> {
-    let trial = Trial::begin("an ordinary Create".to_owned(), figures).await;
-    trial.play(Phase::Create).await.expect_success();
-    let writes = trial.world.calls().await.mutating().by_operation().into_keys().collect();
-    trial.play(Phase::Delete).await.expect_success();
-    trial.end().await;
+    let case = Case::begin("an ordinary Create".to_owned(), figures).await;
+    case.play(Phase::Create).await.expect_success();
+    let writes = case.aws.calls().await.mutating().by_operation().into_keys().collect();
+    case.play(Phase::Delete).await.expect_success();
+    case.end().await;
     writes
 }
 
@@ -433,37 +430,37 @@ async fn writes_of_a_create(figures: &Mutex<Figures>) -> BTreeSet<String> {
 /// because another delivery of the Create was answered, and this one dies after its next write.
 async fn deleted_during(write: &str, known: bool, figures: &Mutex<Figures>) {
     let id = if known { "the forge's ID" } else { "an ID that was made up" };
-    let trial = Trial::begin(format!("deleted by {id} during {write}"), figures).await;
-    let (world, stack) = (&trial.world, &trial.stack);
-    let (creating, deleting) = two_processes(world).await;
+    let case = Case::begin(format!("deleted by {id} during {write}"), figures).await;
+    let (aws, stack) = (&case.aws, &case.stack);
+    let (creating, deleting) = two_processes(aws).await;
     let late = Fault::slow(15.0).of(&creating.app).on(write);
     // The Delete takes its time too, for the role that the instance profile holds.
     let slow = Fault::slow(15.0).of(&deleting.app).on_changes().about("InstanceRole");
     let death = Fault::kill_after(creating.pid).of(&creating.app).on_changes();
-    world.cloud.put_faults(&[late, slow.clone()]).await;
+    aws.cloud.put_faults(&[late, slow.clone()]).await;
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let create = stack.request(stack.create_event(), Duration::ZERO);
     create.delivered();
-    let (lambda, event) = (world.lambda.clone(), create.event.to_string());
+    let (lambda, event) = (aws.lambda.clone(), create.event.to_string());
     let create = tokio::spawn(async move { lambda.invoke(&event).await });
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    while world.cloud.fault_hits().await[0] == 0 {
+    while aws.cloud.fault_hits().await[0] == 0 {
         ticks.tick().await;
         assert!(!create.is_finished(), "no Create goes by without {write}");
     }
     if known {
-        world.cloud.put_faults(&[death, slow]).await;
+        aws.cloud.put_faults(&[death, slow]).await;
         stack.learn_id("Cafe1");
     }
     let deleted = stack.roll_back().await;
     create.await.expect("it has ended");
-    trial.note(|figures| {
+    case.note(|figures| {
         figures.struck += 1;
         if deleted.answer.as_ref().is_none_or(|answer| !answer.succeeded) {
             figures.unconverged.push(format!("Delete by {id} during {write}: {deleted:?}"));
         }
     });
-    trial.end().await;
+    case.end().await;
 }
 
 #[tokio::test]

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::create_and_delete::minimal;
+use crate::test_account::TestAccount;
 use crate::update::with;
-use crate::world::World;
 
 /// What the function plans for an event.
-async fn plan(world: &World, event: Value) -> Value {
-    let seq = world.now().await;
-    let plan = world.invoke(json!({"plan": event})).await.value().cloned().expect("a plan");
-    world.assert_no_change_since(seq).await;
+async fn plan(aws: &TestAccount, event: Value) -> Value {
+    let seq = aws.now().await;
+    let plan = aws.invoke(json!({"plan": event})).await.value().cloned().expect("a plan");
+    aws.assert_no_change_since(seq).await;
     plan
 }
 
@@ -20,33 +20,33 @@ fn marks(plan: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_create_and_a_delete_are_foretold() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let mut event = stack.create_event();
-    let create = plan(&world, event.clone()).await;
+    let create = plan(&aws, event.clone()).await;
     assert!(marks(&create).iter().all(|mark| *mark == "+"), "{create:#}");
     let made = stack.create().await.expect_success();
     assert_eq!(create["forge"], made.physical_id.as_str());
-    assert_eq!(marks(&create).len(), world.state().await.parts().len());
+    assert_eq!(marks(&create).len(), aws.state().await.resources().len());
 
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!(made.physical_id);
-    let delete = plan(&world, event).await;
+    let delete = plan(&aws, event).await;
     assert!(marks(&delete).iter().all(|mark| *mark == "-"), "{delete:#}");
     assert_eq!(marks(&delete).len(), marks(&create).len());
-    assert_eq!(plan(&world, stack.update_event(minimal())).await["text"], "nothing to do\n");
+    assert_eq!(plan(&aws, stack.update_event(minimal())).await["text"], "nothing to do\n");
 }
 
 #[tokio::test]
 async fn what_ends_jobs_or_takes_rights_away_is_said() {
-    let world = World::new().await;
-    let stack = world
+    let aws = TestAccount::new().await;
+    let stack = aws
         .stack(with(json!({"AllowBuckets": "reference-data", "WaveEnabled": true, "Fusion2Enabled": true})));
     let made = stack.create().await.expect_success();
-    let (_, environment) = world.cloud.start_job(made.attribute("ComputeQueue")).await;
+    let (_, environment) = aws.cloud.start_job(made.attribute("ComputeQueue")).await;
     let fusion = json!({"WaveEnabled": true, "Fusion2Enabled": true});
 
-    let less = plan(&world, stack.update_event(with(fusion))).await;
+    let less = plan(&aws, stack.update_event(with(fusion))).await;
     assert_eq!(less["properties"][0]["name"], "AllowBuckets");
     assert_eq!(less["properties"][0]["effect"], json!(["in place"]));
     let warning = less["warnings"][0].as_str().expect("a warning");
@@ -55,18 +55,18 @@ async fn what_ends_jobs_or_takes_rights_away_is_said() {
     let fargate = json!({
         "AllowBuckets": "reference-data", "WaveEnabled": true, "Fusion2Enabled": true, "FargateHeadEnabled": true,
     });
-    let other = plan(&world, stack.update_event(with(fargate))).await;
+    let other = plan(&aws, stack.update_event(with(fargate))).await;
     assert_eq!(other["replaces"], made.physical_id.as_str());
     assert!(other["warnings"].to_string().contains("running jobs are terminated"), "{other:#}");
 }
 
 #[tokio::test]
 async fn what_would_be_refused_is_refused() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
-    let refused = plan(&world, stack.update_event(json!({"MaxCpu": 5}))).await;
+    let refused = plan(&aws, stack.update_event(json!({"MaxCpu": 5}))).await;
     assert!(refused["error"].as_str().is_some_and(|why| why.contains("MaxCpus")), "{refused:#}");
-    let nonsense = plan(&world, json!({"sweep": true})).await;
+    let nonsense = plan(&aws, json!({"sweep": true})).await;
     assert!(nonsense["error"].is_string(), "{nonsense:#}");
 }

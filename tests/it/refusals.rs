@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::options::generous;
 use crate::rights::Rights;
 use crate::runtime_api::Outcome;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 /// The least that a stack must say, with these properties besides or instead; null takes one away.
 fn with(more: &Value) -> Value {
@@ -151,34 +151,34 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
 
 #[tokio::test]
 async fn each_rule_is_checked_before_the_first_call() {
-    let world = World::with(generous()).await;
+    let aws = TestAccount::with(generous()).await;
     let rules = rules();
     for (properties, says) in &rules {
-        let text = properties.to_string().replace("ACCOUNT", &world.cloud.id);
+        let text = properties.to_string().replace("ACCOUNT", &aws.cloud.id);
         let properties = serde_json::from_str(&text).unwrap();
-        let stack = world.stack(with(&properties));
+        let stack = aws.stack(with(&properties));
         let reason = stack.create().await.expect_failure().reason;
         for word in *says {
             assert!(reason.contains(word), "{properties}: no {word:?} in {reason:?}");
         }
         stack.roll_back().await.expect_success();
     }
-    world.assert_no_change_since(0).await;
-    world.assert_nothing_left().await;
+    aws.assert_no_change_since(0).await;
+    aws.assert_nothing_left().await;
     println!("{} rules", rules.len());
 }
 
 #[tokio::test]
 async fn file_systems_need_a_deployment_that_has_them() {
     let rights = Rights { features: "", ..Rights::default() };
-    let world = World::with(Setting { rights, ..Setting::default() }).await;
+    let aws = TestAccount::with(Setting { rights, ..Setting::default() }).await;
     for (properties, name, parameter) in [
         (json!({"EfsCreate": true}), "EfsCreate", "EnableEfs"),
         (json!({"EfsId": "fs-0123456789abcdef0"}), "EfsId", "EnableEfs"),
         (json!({"FsxSize": 1200}), "FsxSize", "EnableFsx"),
         (json!({"FsxName": "fs-0123456789abcdef0.fsx.eu-west-1.amazonaws.com"}), "FsxName", "EnableFsx"),
     ] {
-        let reason = world.stack(with(&properties)).create().await.expect_failure().reason;
+        let reason = aws.stack(with(&properties)).create().await.expect_failure().reason;
         assert!(reason.contains(&format!("{name}: ")), "{reason}");
         assert!(
             reason.contains(&format!("only if the function is deployed with {parameter}: true")),
@@ -186,24 +186,24 @@ async fn file_systems_need_a_deployment_that_has_them() {
         );
     }
     // A forge without file systems asks nothing of either service; only a Delete looks for older ones.
-    let stack = world.stack(with(&json!({})));
+    let stack = aws.stack(with(&json!({})));
     stack.create().await.expect_success();
-    let calls = world.calls().await;
+    let calls = aws.calls().await;
     assert!(calls.0.iter().all(|call| call.service != "efs" && call.service != "fsx"));
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_is_refused_before_the_first_call() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let long =
         json!({"NextflowConfig": format!("// {}", "x".repeat(2040)), "PreRunScript": "y".repeat(1000)});
-    let stack = world.stack(with(&long));
+    let stack = aws.stack(with(&long));
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.contains("NextflowConfig: CloudFormation takes answers of 4096 bytes"), "{reason}");
     stack.roll_back().await.expect_success();
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 
     // The longest that is accepted can be answered: the size is that of the answer with all attributes.
     let (mut low, mut high) = (0, 2000);
@@ -214,28 +214,28 @@ async fn an_answer_that_is_too_long_is_refused_before_the_first_call() {
             "Type": "SPOT", "AllocStrategy": "BEST_FIT", "FsxSize": 1200, "EfsCreate": true,
             "PostRunScript": "x".repeat(1000), "NextflowConfig": format!("// {}", "x".repeat(length)),
         }));
-        let plan = json!({"plan": world.stack(properties.clone()).create_event()});
-        let Outcome::Returned(preview) = world.invoke(plan).await else { panic!("a preview returns") };
+        let plan = json!({"plan": aws.stack(properties.clone()).create_event()});
+        let Outcome::Returned(preview) = aws.invoke(plan).await else { panic!("a preview returns") };
         match preview["error"].as_str() {
             None => (low, longest) = (length, Some(properties)),
             Some(error) if error.contains("bytes longer") => high = length - 1,
             Some(error) => panic!("{error}"),
         }
     }
-    let stack = world.stack(longest.expect("a short configuration is accepted"));
+    let stack = aws.stack(longest.expect("a short configuration is accepted"));
     let size = stack.create().await.expect_success().size;
     assert!((3900..=4096).contains(&size), "{size}");
     println!("the longest answer has {size} bytes");
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_retired_option_that_is_off_is_accepted() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let stack =
-        world.stack(with(&json!({"EbsAutoScale": false, "FusionEnabled": "false", "EbsBlockSize": ""})));
+        aws.stack(with(&json!({"EbsAutoScale": false, "FusionEnabled": "false", "EbsBlockSize": ""})));
     stack.create().await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }

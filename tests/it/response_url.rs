@@ -1,7 +1,7 @@
 //! The server behind the presigned response URLs: it checks what S3 and CloudFormation would check.
 //!
 //! What S3 refuses is refused. What CloudFormation would fail the stack for is accepted, as S3 accepts it, and
-//! noted as a violation, and a test with violations fails when its world ends.
+//! noted as a violation, and a test with violations fails when its account ends.
 
 use std::{
     collections::HashMap,

@@ -10,9 +10,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tower_forge_core::policy::{Values, fill};
 
-use crate::world::{CLAIM_TABLE, Setting, World};
+use crate::test_account::{CLAIM_TABLE, Setting, TestAccount};
 
-/// What the deployer of a world's function decided.
+/// What the deployer of a test account's function decided.
 #[derive(Debug, Clone)]
 pub(crate) struct Rights {
     /// The file systems that the function may make: `TOWER_FORGE_FEATURES`.
@@ -126,31 +126,31 @@ pub(crate) fn environment(account: &str, rights: &Rights) -> Vec<(&'static str, 
 
 #[tokio::test]
 async fn every_role_is_under_the_boundary() {
-    let world = World::new().await;
-    let stack = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
 
     stack.create().await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!(state.roles.len(), 3);
     for role in &state.roles {
-        assert_eq!(role.boundary.as_deref(), Some(boundary_arn(&world.cloud.id).as_str()), "{}", role.name);
+        assert_eq!(role.boundary.as_deref(), Some(boundary_arn(&aws.cloud.id).as_str()), "{}", role.name);
     }
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_function_without_file_systems_needs_no_right_to_them() {
     let rights = Rights { features: "", ..Rights::default() };
-    let world = World::with(Setting { rights, ..Setting::default() }).await;
-    let stack = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
+    let aws = TestAccount::with(Setting { rights, ..Setting::default() }).await;
+    let stack = aws.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8 }));
 
     stack.create().await.expect_success();
-    let refused = world.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8, "EfsCreate": true }));
-    let seq = world.now().await;
+    let refused = aws.stack(json!({ "WorkDir": "s3://bucket/work", "MaxCpus": 8, "EfsCreate": true }));
+    let seq = aws.now().await;
     let reason = refused.create().await.expect_failure().reason;
     assert!(reason.contains("EfsCreate"), "{reason}");
-    world.assert_no_change_since(seq).await;
+    aws.assert_no_change_since(seq).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }

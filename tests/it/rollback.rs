@@ -11,8 +11,8 @@ use crate::create_and_delete::minimal;
 use crate::faults::Fault;
 use crate::runtime_api::Outcome;
 use crate::state::State;
+use crate::test_account::{Setting, TestAccount};
 use crate::update::{assert_runs_on, impatient, with};
-use crate::world::{Setting, World};
 
 /// How many accounts work at once.
 const AT_ONCE: usize = 6;
@@ -25,17 +25,17 @@ fn changed() -> Value {
 }
 
 /// A forge that was created a while ago, and what there is then.
-async fn created(world: &World) -> (Stack, State) {
-    let stack = world.stack(minimal());
+async fn created(aws: &TestAccount) -> (Stack, State) {
+    let stack = aws.stack(minimal());
     stack.sign(Duration::from_secs(6));
     stack.create().await.expect_success();
-    (stack, world.state().await)
+    (stack, aws.state().await)
 }
 
 /// After a sweep everything is as it was, but for the marks that operations leave.
-pub(crate) async fn assert_first_state(world: &World, first: &State, title: &str) {
-    world.invoke(json!({"sweep": true})).await;
-    let mut now = world.state().await;
+pub(crate) async fn assert_first_state(aws: &TestAccount, first: &State, title: &str) {
+    aws.invoke(json!({"sweep": true})).await;
+    let mut now = aws.state().await;
     let mut first = first.clone();
     for state in [&mut now, &mut first] {
         state.jobs.clear();
@@ -48,65 +48,65 @@ pub(crate) async fn assert_first_state(world: &World, first: &State, title: &str
             environment.running_jobs.take();
         }
     }
-    assert!(now == first, "{title}: {now:#?}\nand it was {first:#?}\n{}", world.lambda.log());
+    assert!(now == first, "{title}: {now:#?}\nand it was {first:#?}\n{}", aws.lambda.log());
 }
 
 #[tokio::test]
 async fn a_rollback_ends_in_the_first_state_with_running_jobs_alive() {
-    let world = impatient().await;
-    let (stack, first) = created(&world).await;
+    let aws = impatient().await;
+    let (stack, first) = created(&aws).await;
     let queue = format!("TowerForge-{}-work", stack.physical_id());
-    let (old_job, blue) = world.cloud.start_job(&queue).await;
+    let (old_job, blue) = aws.cloud.start_job(&queue).await;
     stack.sign(Duration::from_secs(3));
     stack.update(changed()).await.expect_success();
-    let (new_job, green) = world.cloud.start_job(&queue).await;
+    let (new_job, green) = aws.cloud.start_job(&queue).await;
 
     stack.sign(Duration::ZERO);
     stack.roll_back().await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!(state.first_environment(&queue).name, blue);
     assert_eq!(state.environment(&blue).state, "ENABLED");
     assert!(!state.environment(&blue).tags.contains_key("towerforge:retiring"));
     assert_eq!(state.environment(&green).state, "DISABLED");
     assert_runs_on(&state, &old_job, &blue);
     assert_runs_on(&state, &new_job, &green);
-    world.cloud.end_job(&new_job).await;
-    assert_first_state(&world, &first, "rolled back").await;
-    assert_runs_on(&world.state().await, &old_job, &blue);
+    aws.cloud.end_job(&new_job).await;
+    assert_first_state(&aws, &first, "rolled back").await;
+    assert_runs_on(&aws.state().await, &old_job, &blue);
 }
 
 #[tokio::test]
 async fn a_failed_update_leaves_the_old_generation_serving() {
     for denied in ["batch:CreateComputeEnvironment", "batch:UpdateJobQueue", "batch:UpdateComputeEnvironment"]
     {
-        let world = impatient().await;
-        let (stack, first) = created(&world).await;
+        let aws = impatient().await;
+        let (stack, first) = created(&aws).await;
         let queue = format!("TowerForge-{}-work", stack.physical_id());
-        let (job, blue) = world.cloud.start_job(&queue).await;
-        world.cloud.put_faults(&[Fault::deny().on(denied).always()]).await;
+        let (job, blue) = aws.cloud.start_job(&queue).await;
+        aws.cloud.put_faults(&[Fault::deny().on(denied).always()]).await;
         stack.sign(Duration::from_secs(3));
         let failed = stack.update(with(json!({"InstanceTypes": "m6i"}))).await.expect_failure();
         assert_eq!(failed.physical_id, stack.physical_id());
-        let state = world.state().await;
+        let state = aws.state().await;
         assert_eq!(state.environment(&blue).state, "ENABLED", "{denied}");
         assert!(state.queue(&queue).order.contains(&state.environment(&blue).arn), "{denied}");
-        world.cloud.put_faults(&[]).await;
+        aws.cloud.put_faults(&[]).await;
         stack.sign(Duration::ZERO);
         stack.roll_back().await.expect_success();
-        assert_first_state(&world, &first, denied).await;
-        assert_runs_on(&world.state().await, &job, &blue);
+        assert_first_state(&aws, &first, denied).await;
+        assert_runs_on(&aws.state().await, &job, &blue);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_and_its_rollback_are_killed_after_any_sort_of_write_and_end_the_same() {
     // Which sorts of calls change something, when nothing is killed.
-    let world = impatient().await;
-    let (stack, _) = created(&world).await;
+    let aws = impatient().await;
+    let (stack, _) = created(&aws).await;
     stack.sign(Duration::from_secs(3));
-    let seq = world.now().await;
+    let seq = aws.now().await;
     stack.update(changed()).await.expect_success();
-    let writes = world.calls().await.since(seq).mutating().by_operation();
+    let writes = aws.calls().await.since(seq).mutating().by_operation();
     assert!(writes.len() > 4, "an Update with every sort of step makes {writes:?}");
 
     let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -132,23 +132,23 @@ async fn an_update_and_its_rollback_are_killed_after_any_sort_of_write_and_end_t
 /// Kills the Update after its first call of a sort, and the rollback; returns how many processes died.
 async fn killed(write: &str) -> usize {
     let title = format!("killed after {write}");
-    let world = impatient().await;
-    let (stack, first) = created(&world).await;
+    let aws = impatient().await;
+    let (stack, first) = created(&aws).await;
     let queue = format!("TowerForge-{}-work", stack.physical_id());
-    let (job, blue) = world.cloud.start_job(&queue).await;
+    let (job, blue) = aws.cloud.start_job(&queue).await;
     let mut deaths = 0;
     for (ago, forth) in [(3, true), (0, false)] {
-        world.lambda.cool().await;
-        let process = world.lambda.warm().await;
-        world.cloud.put_faults(&[Fault::kill_after(process.pid).of(&process.app).on(write)]).await;
+        aws.lambda.cool().await;
+        let process = aws.lambda.warm().await;
+        aws.cloud.put_faults(&[Fault::kill_after(process.pid).of(&process.app).on(write)]).await;
         stack.sign(Duration::from_secs(ago));
         let ended = if forth { stack.update(changed()).await } else { stack.roll_back().await };
         deaths += ended.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Died(_))).count();
         ended.expect_success();
-        assert_runs_on(&world.state().await, &job, &blue);
+        assert_runs_on(&aws.state().await, &job, &blue);
     }
-    assert_first_state(&world, &first, &title).await;
-    assert_runs_on(&world.state().await, &job, &blue);
+    assert_first_state(&aws, &first, &title).await;
+    assert_runs_on(&aws.state().await, &job, &blue);
     deaths
 }
 
@@ -187,47 +187,43 @@ async fn beside(operation: &str, times: usize, slow: &str) {
     let title = format!("rolled back at {operation} {times}, {slow} being slow");
     // Slower than elsewhere: what is under way when the fence is raised must end within the time that AWS takes.
     let environment = vec![("TOWER_FORGE_RETIRE_AFTER", "0".to_owned())];
-    let world = World::with(Setting { scale: 0.04, environment, ..Setting::default() }).await;
-    let (stack, first) = created(&world).await;
+    let aws = TestAccount::with(Setting { scale: 0.04, environment, ..Setting::default() }).await;
+    let (stack, first) = created(&aws).await;
     let queue = format!("TowerForge-{}-work", stack.physical_id());
-    let (job, blue) = world.cloud.start_job(&queue).await;
-    world.cloud.put_faults(&[Fault::slow(2.0).of(slow).on_changes().always()]).await;
+    let (job, blue) = aws.cloud.start_job(&queue).await;
+    aws.cloud.put_faults(&[Fault::slow(2.0).of(slow).on_changes().always()]).await;
     stack.sign(Duration::from_secs(3));
-    let already = world.calls().await.of(operation).len();
+    let already = aws.calls().await.of(operation).len();
     let update = stack.start_update(changed()).await;
-    world.until_called(operation, times + already).await;
+    aws.until_called(operation, times + already).await;
     stack.sign(Duration::ZERO);
     let rolled_back = stack.start_roll_back().await;
     rolled_back.ended().await.expect_success();
     let update = update.ended().await;
     assert!(update.outcomes.iter().all(Outcome::is_returned), "{title}: {:?}", update.outcomes);
-    assert_first_state(&world, &first, &title).await;
-    assert_runs_on(&world.state().await, &job, &blue);
+    assert_first_state(&aws, &first, &title).await;
+    assert_runs_on(&aws.state().await, &job, &blue);
 }
 
 #[tokio::test]
 async fn a_failed_replacement_leaves_nothing_of_the_new_forge() {
     for denied in ["batch:CreateComputeEnvironment", "batch:CreateJobQueue", "iam:CreateInstanceProfile"] {
-        let world = impatient().await;
+        let aws = impatient().await;
         let fusion = with(json!({"WaveEnabled": true, "Fusion2Enabled": true}));
-        let stack = world.stack(fusion.clone());
+        let stack = aws.stack(fusion.clone());
         stack.sign(Duration::from_secs(6));
         let id = stack.create().await.expect_success().physical_id;
-        let first = world.state().await;
+        let first = aws.state().await;
         let mut fargate = fusion;
         fargate["FargateHeadEnabled"] = json!(true);
-        world.cloud.put_faults(&[Fault::deny().on(denied).always()]).await;
+        aws.cloud.put_faults(&[Fault::deny().on(denied).always()]).await;
         stack.sign(Duration::from_secs(3));
         let failed = stack.update(fargate).await.expect_failure();
         assert_eq!(failed.physical_id, id, "or CloudFormation would delete the forge that serves");
-        assert_ne!(
-            world.state().await.count(),
-            first.count(),
-            "{denied}: something of the new forge is there"
-        );
-        world.cloud.put_faults(&[]).await;
+        assert_ne!(aws.state().await.count(), first.count(), "{denied}: something of the new forge is there");
+        aws.cloud.put_faults(&[]).await;
         stack.sign(Duration::ZERO);
         assert_eq!(stack.roll_back().await.expect_success().physical_id, id);
-        assert_first_state(&world, &first, denied).await;
+        assert_first_state(&aws, &first, denied).await;
     }
 }

@@ -8,67 +8,67 @@ use serde_json::{Value, json};
 use crate::cloudformation::Stack;
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
-use crate::world::World;
+use crate::test_account::TestAccount;
 
-/// A world in which these durations differ, and a stack in it.
-async fn with(durations: Value) -> (World, Stack) {
-    let world = World::new().await;
-    world.cloud.configure(json!({ "durations": durations })).await;
-    let stack = world.stack(minimal());
-    (world, stack)
+/// An account in which these durations differ, and a stack in it.
+async fn with(durations: Value) -> (TestAccount, Stack) {
+    let aws = TestAccount::new().await;
+    aws.cloud.configure(json!({ "durations": durations })).await;
+    let stack = aws.stack(minimal());
+    (aws, stack)
 }
 
 /// A whole life of a forge under these durations.
 async fn life(durations: Value) {
-    let (world, stack) = with(durations).await;
+    let (aws, stack) = with(durations).await;
     stack.create().await.expect_success();
     let other = json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 600, "ImageRefresh": "newer" });
     stack.update(other).await.expect_success();
     stack.roll_back().await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn iam_that_lags_is_waited_for() {
-    let (world, stack) = with(json!({ "iam_propagation": 100, "add_role_lag": 20 })).await;
+    let (aws, stack) = with(json!({ "iam_propagation": 100, "add_role_lag": 20 })).await;
     stack.create().await.expect_success();
-    let calls = world.calls().await;
+    let calls = aws.calls().await;
     assert!(calls.of("UpdateComputeEnvironment").len() > 0, "an INVALID environment has been repaired");
     assert_eq!(calls.of("DeleteComputeEnvironment").len(), 0);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_environment_that_stays_invalid_is_given_up_with_awss_reason() {
-    let (world, stack) = with(json!({ "iam_propagation": 900 })).await;
+    let (aws, stack) = with(json!({ "iam_propagation": 900 })).await;
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.contains("sts:AssumeRole") || reason.contains("is not authorized"), "{reason}");
     assert!(reason.starts_with("[NotStabilized]"), "{reason}");
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_environment_that_naming_its_role_again_does_not_mend_is_made_anew_once() {
-    let (world, stack) = with(json!({ "iam_propagation": 30 })).await;
-    world.cloud.configure(json!({ "same_role_revalidates": false })).await;
+    let (aws, stack) = with(json!({ "iam_propagation": 30 })).await;
+    aws.cloud.configure(json!({ "same_role_revalidates": false })).await;
     stack.create().await.expect_success();
-    let calls = world.calls().await;
+    let calls = aws.calls().await;
     assert_eq!(calls.of("CreateComputeEnvironment").len(), 4, "two environments, each of them twice");
     assert!(calls.of("DeleteComputeEnvironment").len() >= 2);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_environment_that_is_invalid_for_good_is_an_error_at_once() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
-    let environment = world.state().await.first_environment(&format!("TowerForge-{id}-work")).name.clone();
-    world.lose("cluster", &environment).await;
+    let environment = aws.state().await.first_environment(&format!("TowerForge-{id}-work")).name.clone();
+    aws.lose("cluster", &environment).await;
     let reason = stack
         .update(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 501 }))
         .await
@@ -76,7 +76,7 @@ async fn an_environment_that_is_invalid_for_good_is_an_error_at_once() {
         .reason;
     assert!(reason.contains("Clusters can not be blank") && reason.contains(&environment), "{reason}");
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
@@ -96,64 +96,64 @@ async fn tags_that_authorization_learns_late_do_no_harm() {
 
 #[tokio::test]
 async fn a_service_role_that_is_gone_is_made_again_to_delete_its_environments() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
     let role = format!("TowerForge-{id}-ServiceRole");
-    world.lose("role", &role).await;
-    let seq = world.now().await;
+    aws.lose("role", &role).await;
+    let seq = aws.now().await;
     stack.delete().await.expect_success();
-    let made = world.calls().await.since(seq).of("CreateRole");
+    let made = aws.calls().await.since(seq).of("CreateRole");
     assert_eq!(made.len(), 1, "the service role is back, for a while");
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_foreign_queue_that_holds_an_environment_is_named() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
-    let environment = world.state().await.first_environment(&format!("TowerForge-{id}-work")).arn.clone();
+    let environment = aws.state().await.first_environment(&format!("TowerForge-{id}-work")).arn.clone();
     let theirs =
         json!({ "region": "eu-west-1", "queue": { "name": "theirs", "environments": [environment] } });
-    world.cloud.seed(theirs).await;
+    aws.cloud.seed(theirs).await;
 
     let reason = stack.delete().await.expect_failure().reason;
     assert!(reason.contains("theirs") && reason.contains(&format!("TowerForge-{id}-work-")), "{reason}");
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!(state.queue("theirs").order, [environment], "it was not touched");
     assert_eq!(state.compute_environments.len(), 1, "everything that could go has gone");
 
-    world.lose("queue", "theirs").await;
+    aws.lose("queue", "theirs").await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn what_has_gone_behind_our_back_is_made_again_by_any_update() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
-    let before = world.state().await.count();
-    world.lose("instance_profile", &format!("TowerForge-{id}-InstanceRole")).await;
-    world.lose("queue", &format!("TowerForge-{id}-head")).await;
-    world.lose("role", &format!("TowerForge-{id}-ExecutionRole")).await;
+    let before = aws.state().await.count();
+    aws.lose("instance_profile", &format!("TowerForge-{id}-InstanceRole")).await;
+    aws.lose("queue", &format!("TowerForge-{id}-head")).await;
+    aws.lose("role", &format!("TowerForge-{id}-ExecutionRole")).await;
     stack
         .update(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 500, "Nonce": "1" }))
         .await
         .expect_success();
-    assert_eq!(world.state().await.count(), before);
+    assert_eq!(aws.state().await.count(), before);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn what_has_gone_behind_our_back_does_not_stop_a_delete() {
     for kind in ["instance_profile", "template", "queue", "role", "environment", "log_group"] {
-        let world = World::new().await;
-        let stack = world.stack(minimal());
+        let aws = TestAccount::new().await;
+        let stack = aws.stack(minimal());
         let id = stack.create().await.expect_success().physical_id;
-        let state = world.state().await;
+        let state = aws.state().await;
         let name = match kind {
             "template" => state.launch_templates[0].name.clone(),
             "queue" => format!("TowerForge-{id}-work"),
@@ -161,64 +161,63 @@ async fn what_has_gone_behind_our_back_does_not_stop_a_delete() {
             "environment" => state.compute_environments[0].name.clone(),
             _ => state.log_groups[0].name.clone(),
         };
-        world.lose(kind, &name).await;
+        aws.lose(kind, &name).await;
         stack.delete().await.expect_success();
-        world.assert_nothing_left().await;
+        aws.assert_nothing_left().await;
     }
 }
 
 #[tokio::test]
 async fn a_name_that_is_still_being_deleted_is_waited_for() {
-    let world = World::new().await;
-    world.cloud.configure(json!({ "durations": { "ce_delete": 100 } })).await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    aws.cloud.configure(json!({ "durations": { "ce_delete": 100 } })).await;
+    let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     // A Delete that dies when Batch has begun to delete.
     let mut event = stack.create_event();
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!(stack.physical_id());
     stack.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
-    let process = world.lambda.warm().await;
+    let process = aws.lambda.warm().await;
     let kill = Fault::kill_after(process.pid).of(&process.app).on("batch:DeleteComputeEnvironment").nth(2);
-    world.cloud.put_faults(&[kill]).await;
-    world.invoke(stack.request(event, Duration::ZERO).event).await;
-    let deleting =
-        world.state().await.compute_environments.iter().filter(|it| it.status == "DELETING").count();
+    aws.cloud.put_faults(&[kill]).await;
+    aws.invoke(stack.request(event, Duration::ZERO).event).await;
+    let deleting = aws.state().await.compute_environments.iter().filter(|it| it.status == "DELETING").count();
     assert!(deleting > 0, "nothing is being deleted");
 
     stack.create().await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_name_that_is_taken_by_an_environment_of_somebody_else_is_an_error() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let mut name = String::new();
     {
         // Which name that is, is learnt in another account.
-        let elsewhere = World::new().await;
+        let elsewhere = TestAccount::new().await;
         let stack =
             elsewhere.stack(json!({ "ForgeId": "Cafe1", "WorkDir": "s3://my-bucket/work", "MaxCpus": 8 }));
         stack.create().await.expect_success();
         write!(name, "{}", elsewhere.state().await.first_environment("TowerForge-Cafe1-work").name).unwrap();
     }
-    world.seed(json!({ "environment": { "name": name, "tags": {} } })).await;
-    let stack = world.stack(json!({ "ForgeId": "Cafe1", "WorkDir": "s3://my-bucket/work", "MaxCpus": 8 }));
+    aws.seed(json!({ "environment": { "name": name, "tags": {} } })).await;
+    let stack = aws.stack(json!({ "ForgeId": "Cafe1", "WorkDir": "s3://my-bucket/work", "MaxCpus": 8 }));
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.starts_with("[AlreadyExists]") && reason.contains(&name), "{reason}");
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn running_jobs_do_not_stop_a_delete() {
-    let world = World::new().await;
-    let stack = world.stack(minimal());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
-    world.cloud.start_job(&format!("TowerForge-{id}-work")).await;
+    aws.cloud.start_job(&format!("TowerForge-{id}-work")).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 /// A forge with both sorts of file system.
@@ -228,11 +227,10 @@ fn stored() -> Value {
 
 #[tokio::test]
 async fn file_systems_survive_lost_answers_and_go_with_their_forge() {
-    let world = World::new().await;
-    let stack = world.stack(stored());
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(stored());
     let lose = |operation: &str| Fault::lose().on(operation);
-    world
-        .cloud
+    aws.cloud
         .put_faults(&[
             lose("efs:CreateFileSystem"),
             lose("efs:CreateMountTarget"),
@@ -243,37 +241,36 @@ async fn file_systems_survive_lost_answers_and_go_with_their_forge() {
         ])
         .await;
     stack.create().await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!((state.efs.len(), state.fsx.len()), (1, 1));
     stack.delete().await.expect_success();
-    assert_eq!(world.cloud.fault_hits().await, [1; 6]);
-    world.assert_nothing_left().await;
+    assert_eq!(aws.cloud.fault_hits().await, [1; 6]);
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_lustre_file_system_that_fails_is_told_and_removed() {
-    let world = World::new().await;
-    world
-        .cloud
+    let aws = TestAccount::new().await;
+    aws.cloud
         .seed(json!({ "region": "eu-west-1", "fsx_failure": { "message": "Not enough capacity." } }))
         .await;
-    let stack = world.stack(stored());
+    let stack = aws.stack(stored());
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.contains("Not enough capacity."), "{reason}");
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn an_environment_that_is_still_listed_as_deleted_takes_no_room() {
-    let (world, stack) = with(json!({})).await;
+    let (aws, stack) = with(json!({})).await;
     let others = |status: &str, count: usize| -> Vec<Value> {
         (0..count).map(|n| json!({ "name": format!("other-{status}-{n}"), "status": status })).collect()
     };
-    world.seed(json!({ "environment": others("VALID", 48) })).await;
-    world.seed(json!({ "environment": others("DELETED", 2) })).await;
+    aws.seed(json!({ "environment": others("VALID", 48) })).await;
+    aws.seed(json!({ "environment": others("DELETED", 2) })).await;
     stack.create().await.expect_success();
-    let second = world.stack(minimal());
+    let second = aws.stack(minimal());
     let reason = second.create().await.expect_failure().reason;
     assert!(reason.contains("this account has 50 compute environments"), "{reason}");
     second.roll_back().await.expect_success();

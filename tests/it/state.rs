@@ -124,27 +124,28 @@ pub(crate) struct LogGroup {
 }
 
 impl State {
-    /// Everything that exists, as (kind, name or ID, tags); jobs are nobody's part.
-    pub(crate) fn parts(&self) -> Vec<(&'static str, &str, &Tags)> {
-        let mut parts: Vec<(&'static str, &str, &Tags)> = Vec::new();
-        parts.extend(self.roles.iter().map(|it| ("role", it.name.as_str(), &it.tags)));
-        parts
+    /// Everything that exists, as (kind, name or ID, tags); jobs are no resource of it.
+    pub(crate) fn resources(&self) -> Vec<(&'static str, &str, &Tags)> {
+        let mut resources: Vec<(&'static str, &str, &Tags)> = Vec::new();
+        resources.extend(self.roles.iter().map(|it| ("role", it.name.as_str(), &it.tags)));
+        resources
             .extend(self.instance_profiles.iter().map(|it| ("instance profile", it.name.as_str(), &it.tags)));
-        parts.extend(self.launch_templates.iter().map(|it| ("launch template", it.name.as_str(), &it.tags)));
-        parts.extend(
+        resources
+            .extend(self.launch_templates.iter().map(|it| ("launch template", it.name.as_str(), &it.tags)));
+        resources.extend(
             self.compute_environments.iter().map(|it| ("compute environment", it.name.as_str(), &it.tags)),
         );
-        parts.extend(self.job_queues.iter().map(|it| ("job queue", it.name.as_str(), &it.tags)));
-        parts.extend(self.efs.iter().map(|it| ("EFS file system", it.id.as_str(), &it.tags)));
-        parts.extend(self.fsx.iter().map(|it| ("FSx file system", it.id.as_str(), &it.tags)));
-        parts.extend(self.log_groups.iter().map(|it| ("log group", it.name.as_str(), &it.tags)));
-        parts
+        resources.extend(self.job_queues.iter().map(|it| ("job queue", it.name.as_str(), &it.tags)));
+        resources.extend(self.efs.iter().map(|it| ("EFS file system", it.id.as_str(), &it.tags)));
+        resources.extend(self.fsx.iter().map(|it| ("FSx file system", it.id.as_str(), &it.tags)));
+        resources.extend(self.log_groups.iter().map(|it| ("log group", it.name.as_str(), &it.tags)));
+        resources
     }
 
     /// How many of each kind there are.
     pub(crate) fn count(&self) -> BTreeMap<&'static str, usize> {
         let mut count = BTreeMap::new();
-        for (kind, _, _) in self.parts() {
+        for (kind, _, _) in self.resources() {
             *count.entry(kind).or_default() += 1;
         }
         count

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cloudformation::Stack;
 use crate::state::FileSystem;
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 const RETIRING: &str = "towerforge:retiring";
 
@@ -16,20 +16,20 @@ fn with(more: Value) -> Value {
 }
 
 /// What has been changed since a call, but for the tag by which the newest operation is known.
-async fn changes_since(world: &World, seq: u64) -> Vec<String> {
-    let changes = world.calls().await.since(seq).mutating();
+async fn changes_since(aws: &TestAccount, seq: u64) -> Vec<String> {
+    let changes = aws.calls().await.since(seq).mutating();
     let named = changes.0.iter().filter(|call| call.operation != "TagResource");
     named.map(|call| call.operation.clone()).collect()
 }
 
 /// An Update that is refused before it has changed anything, and its rollback.
-async fn refused(world: &World, stack: &Stack, properties: Value, says: &[&str]) {
-    let seq = world.now().await;
+async fn refused(aws: &TestAccount, stack: &Stack, properties: Value, says: &[&str]) {
+    let seq = aws.now().await;
     let reason = stack.update(properties).await.expect_failure().reason;
     for word in says {
         assert!(reason.contains(word), "no {word:?} in {reason:?}");
     }
-    assert_eq!(changes_since(world, seq).await, Vec::<String>::new());
+    assert_eq!(changes_since(aws, seq).await, Vec::<String>::new());
     stack.roll_back().await.expect_success();
 }
 
@@ -39,13 +39,13 @@ fn mount_targets(system: &FileSystem) -> Vec<Value> {
 
 #[tokio::test]
 async fn efs_is_encrypted_in_each_zone_and_off_the_critical_path() {
-    let world = World::new().await;
-    world.cloud.configure(json!({"durations": {"mount_target_create": 300}})).await;
-    let stack = world.stack(with(json!({"EfsCreate": true})));
+    let aws = TestAccount::new().await;
+    aws.cloud.configure(json!({"durations": {"mount_target_create": 300}})).await;
+    let stack = aws.stack(with(json!({"EfsCreate": true})));
 
     let creating = stack.start_create().await;
     let is = |target: &Value, state: &str| target["lifecycle"] == state;
-    let early = world
+    let early = aws
         .until("both queues serve", |state| {
             state.job_queues.iter().filter(|queue| queue.status == "VALID").count() == 2
         })
@@ -53,7 +53,7 @@ async fn efs_is_encrypted_in_each_zone_and_off_the_critical_path() {
     assert!(mount_targets(&early.efs[0]).iter().all(|target| is(target, "creating")), "{:?}", early.efs);
     creating.ended().await.expect_success();
 
-    let state = world.state().await;
+    let state = aws.state().await;
     let (system, targets) = (&state.efs[0], mount_targets(&state.efs[0]));
     assert_eq!((&system.more["encrypted"], &system.more["one_zone"]), (&json!(true), &Value::Null));
     assert!(system.more["lifecycle_policies"].to_string().contains("AFTER_30_DAYS"));
@@ -62,62 +62,62 @@ async fn efs_is_encrypted_in_each_zone_and_off_the_critical_path() {
     assert_eq!(zones, ["eu-west-1a", "eu-west-1b", "eu-west-1c"]);
     assert!(targets.iter().all(|target| is(target, "available")));
 
-    world.cloud.configure(json!({"durations": {"mount_target_create": 60}})).await;
+    aws.cloud.configure(json!({"durations": {"mount_target_create": 60}})).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn subnets_of_one_zone_share_a_mount_target_and_a_new_zone_gets_its_own() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let zones = ["eu-west-1a", "eu-west-1a", "eu-west-1b"];
-    let made = world.seed(json!({"vpc": {"zones": zones}})).await;
+    let made = aws.seed(json!({"vpc": {"zones": zones}})).await;
     let subnets = made["vpc"]["subnets"].as_array().unwrap().clone();
     let of =
         |subnets: &[Value]| with(json!({"EfsCreate": true, "VpcId": made["vpc"]["id"], "Subnets": subnets}));
-    let stack = world.stack(of(&subnets[..2]));
+    let stack = aws.stack(of(&subnets[..2]));
     stack.create().await.expect_success();
-    let before = world.state().await.efs[0].clone();
+    let before = aws.state().await.efs[0].clone();
     assert_eq!(mount_targets(&before).len(), 1);
 
     stack.update(of(&subnets)).await.expect_success();
-    let after = world.state().await.efs[0].clone();
+    let after = aws.state().await.efs[0].clone();
     assert_eq!((&after.id, mount_targets(&after).len()), (&before.id, 2));
 
     // Its network is where it is.
-    refused(&world, &stack, with(json!({"EfsCreate": true})), &["VpcId: given vpc-", "cannot move"]).await;
+    refused(&aws, &stack, with(json!({"EfsCreate": true})), &["VpcId: given vpc-", "cannot move"]).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_lustre_file_system_grows_and_changes_in_no_other_way() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let of = |more: Value| with(more);
-    let stack = world.stack(of(json!({"FsxSize": 1200})));
+    let stack = aws.stack(of(json!({"FsxSize": 1200})));
     let id = stack.create().await.expect_success().physical_id;
     let queue = format!("TowerForge-{id}-work");
-    let before = world.state().await;
+    let before = aws.state().await;
     let shown = &before.fsx[0].more;
     assert_eq!((&shown["deployment_type"], &shown["version"]), (&json!("SCRATCH_2"), &json!("2.15")));
     assert_eq!((&shown["capacity"], &shown["throughput"]), (&json!(1200), &Value::Null));
 
     stack.update(of(json!({"FsxSize": 2400}))).await.expect_success();
-    let after = world.state().await;
+    let after = aws.state().await;
     assert_eq!((&after.fsx[0].id, &after.fsx[0].more["capacity"]), (&before.fsx[0].id, &json!(2400)));
     assert_eq!(after.queue(&queue).order, before.queue(&queue).order, "the environments stay");
 
     // Something else in the stack fails. What has grown stays so, and that is no reason for the rollback to fail.
     stack.roll_back().await.expect_success();
-    assert_eq!(world.state().await.fsx, after.fsx);
+    assert_eq!(aws.state().await.fsx, after.fsx);
     stack.update(of(json!({"FsxSize": 2400}))).await.expect_success();
 
-    refused(&world, &stack, of(json!({"FsxSize": 1200})), &["FsxSize: given 1200, allowed: at least 2400"])
+    refused(&aws, &stack, of(json!({"FsxSize": 1200})), &["FsxSize: given 1200, allowed: at least 2400"])
         .await;
     let persistent = of(json!({"FsxSize": 2400, "FsxDeploymentType": "PERSISTENT_1"}));
-    refused(&world, &stack, persistent, &["FsxDeploymentType: given PERSISTENT_1", "copy the files"]).await;
+    refused(&aws, &stack, persistent, &["FsxDeploymentType: given PERSISTENT_1", "copy the files"]).await;
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
@@ -131,53 +131,53 @@ async fn each_deployment_type_has_its_throughput() {
     };
     let wanted = [("PERSISTENT_1", None, 50), ("PERSISTENT_1", Some(200), 200), ("PERSISTENT_2", None, 125)];
     for (kind, throughput, expected) in wanted {
-        let world = World::new().await;
-        let stack = world.stack(of(kind, throughput));
+        let aws = TestAccount::new().await;
+        let stack = aws.stack(of(kind, throughput));
         stack.create().await.expect_success();
-        let state = world.state().await;
+        let state = aws.state().await;
         let shown = &state.fsx[0].more;
         assert_eq!((&shown["deployment_type"], &shown["throughput"]), (&json!(kind), &json!(expected)));
         if throughput.is_some() {
-            refused(&world, &stack, of(kind, Some(100)), &["FsxThroughput: given 100, allowed: 200"]).await;
+            refused(&aws, &stack, of(kind, Some(100)), &["FsxThroughput: given 100, allowed: 200"]).await;
         }
         stack.delete().await.expect_success();
-        world.assert_nothing_left().await;
+        aws.assert_nothing_left().await;
     }
 }
 
 #[tokio::test]
 async fn a_lustre_file_system_that_fails_is_reported_and_removed() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let why = "The subnet has no free address left.";
-    world.seed(json!({"fsx_failure": {"message": why}})).await;
-    let stack = world.stack(with(json!({"FsxSize": 1200})));
+    aws.seed(json!({"fsx_failure": {"message": why}})).await;
+    let stack = aws.stack(with(json!({"FsxSize": 1200})));
     let reason = stack.create().await.expect_failure().reason;
     assert!(reason.contains("FAILED") && reason.contains(why), "{reason}");
-    assert_eq!(world.state().await.fsx.len(), 1);
+    assert_eq!(aws.state().await.fsx.len(), 1);
     stack.roll_back().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 
     // The same in an Update: its rollback leaves the forge as it was.
-    let stack = world.stack(with(json!({})));
+    let stack = aws.stack(with(json!({})));
     stack.create().await.expect_success();
-    let before = world.state().await;
-    world.cloud.seed(json!({"region": "eu-west-1", "fsx_failure": {"message": why}})).await;
+    let before = aws.state().await;
+    aws.cloud.seed(json!({"region": "eu-west-1", "fsx_failure": {"message": why}})).await;
     let reason = stack.update(with(json!({"FsxSize": 1200}))).await.expect_failure().reason;
     assert!(reason.contains(why), "{reason}");
     stack.roll_back().await.expect_success();
-    let after = world.state().await;
+    let after = aws.state().await;
     assert_eq!(after.fsx, Vec::new());
     let serving = |state: &crate::state::State| {
         state.job_queues.iter().map(|queue| queue.order[0].clone()).collect::<Vec<_>>()
     };
     assert_eq!(serving(&after), serving(&before));
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn the_rule_that_a_security_group_lacks_is_named() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let tcp = |from: u16, to: u16| json!({"protocol": "tcp", "from": from, "to": to});
     let cases = [
         (json!({"EfsCreate": true}), json!([]), vec!["TCP port 2049"]),
@@ -193,10 +193,10 @@ async fn the_rule_that_a_security_group_lacks_is_named() {
     ];
     for (number, (properties, rules, missing)) in cases.into_iter().enumerate() {
         let group = json!({"name": format!("group-{number}"), "rules": rules});
-        let group = world.seed(json!({"security_group": group})).await["security_group"]["id"].clone();
+        let group = aws.seed(json!({"security_group": group})).await["security_group"]["id"].clone();
         let mut properties = with(properties);
         properties["SecurityGroups"] = group.clone();
-        let reason = world.stack(properties).create().await.expect_failure().reason;
+        let reason = aws.stack(properties).create().await.expect_failure().reason;
         for rule in &missing {
             let expected = format!(
                 "SecurityGroups: {} does not allow inbound {rule} from itself",
@@ -206,24 +206,24 @@ async fn the_rule_that_a_security_group_lacks_is_named() {
         }
         assert_eq!(reason.matches("does not allow inbound").count(), missing.len(), "{reason}");
     }
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 }
 
 #[tokio::test]
 async fn the_groups_of_an_existing_efs_have_to_let_the_instances_in() {
-    let world = World::new().await;
-    let made = world.seed(json!({"vpc": {"zones": ["eu-west-1a"]}, "efs": {}})).await;
+    let aws = TestAccount::new().await;
+    let made = aws.seed(json!({"vpc": {"zones": ["eu-west-1a"]}, "efs": {}})).await;
     let (vpc, subnet) = (&made["vpc"]["id"], &made["vpc"]["subnets"][0]);
     let group = async |name: &str, rules: Value| {
         let group = json!({"security_group": {"name": name, "vpc": vpc, "rules": rules}});
-        world.seed(group).await["security_group"]["id"].as_str().unwrap().to_owned()
+        aws.seed(group).await["security_group"]["id"].as_str().unwrap().to_owned()
     };
     let instances = group("instances", json!([])).await;
     let nfs = json!([{"protocol": "tcp", "from": 2049, "to": 2049, "group": instances}]);
     let (shut, open) = (group("shut", json!([])).await, group("open", nfs).await);
     let efs = async |group: &str| {
         let efs = json!({"efs": {"subnets": [subnet], "security_groups": [group]}});
-        world.seed(efs).await["efs"]["id"].as_str().unwrap().to_owned()
+        aws.seed(efs).await["efs"]["id"].as_str().unwrap().to_owned()
     };
     let of = |id: &str| with(json!({"EfsId": id, "VpcId": vpc, "SecurityGroups": instances}));
 
@@ -235,63 +235,63 @@ async fn the_groups_of_an_existing_efs_have_to_let_the_instances_in() {
         (&bare, format!("EfsId: given {bare}, which has no mount target in vpc-")),
         (&missing, format!("EfsId: given {missing}, which does not exist")),
     ] {
-        let reason = world.stack(of(id)).create().await.expect_failure().reason;
+        let reason = aws.stack(of(id)).create().await.expect_failure().reason;
         assert!(reason.contains(&expected), "no {expected:?} in {reason:?}");
     }
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 
     // The instances' own group needs no rule: they are not called back.
     let id = efs(&open).await;
-    let stack = world.stack(of(&id));
+    let stack = aws.stack(of(&id));
     assert_eq!(stack.create().await.expect_success().attribute("EfsId"), id);
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn other_groups_have_to_reach_a_file_system_that_has_been_made() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let group = async |name: &str| {
         let rules = json!([{"protocol": "-1"}]);
         let group = json!({"security_group": {"name": name, "rules": rules}});
-        world.seed(group).await["security_group"]["id"].as_str().unwrap().to_owned()
+        aws.seed(group).await["security_group"]["id"].as_str().unwrap().to_owned()
     };
     let (old, new) = (group("old").await, group("new").await);
     let of = |groups: &[&String]| with(json!({"EfsCreate": true, "SecurityGroups": groups}));
-    let stack = world.stack(of(&[&old]));
+    let stack = aws.stack(of(&[&old]));
     stack.create().await.expect_success();
     let says = format!("SecurityGroups: {old} does not allow inbound TCP port 2049 from {new}");
-    refused(&world, &stack, of(&[&new]), &[&says]).await;
+    refused(&aws, &stack, of(&[&new]), &[&says]).await;
     stack.update(of(&[&old, &new])).await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn the_mount_name_of_an_existing_lustre_file_system_is_looked_up() {
-    let world = World::new().await;
-    let made = world.seed(json!({"fsx": {}})).await["fsx"].clone();
+    let aws = TestAccount::new().await;
+    let made = aws.seed(json!({"fsx": {}})).await["fsx"].clone();
     let of = |id: &str| with(json!({"FsxName": format!("{id}.fsx.eu-west-1.amazonaws.com")}));
-    let reason = world.stack(of("fs-0123456789abcdef0")).create().await.expect_failure().reason;
+    let reason = aws.stack(of("fs-0123456789abcdef0")).create().await.expect_failure().reason;
     assert!(reason.contains("FsxName: given fs-0123456789abcdef0.fsx"), "{reason}");
-    world.assert_no_change_since(0).await;
+    aws.assert_no_change_since(0).await;
 
-    let stack = world.stack(of(made["id"].as_str().unwrap()));
+    let stack = aws.stack(of(made["id"].as_str().unwrap()));
     stack.create().await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     let user_data = state.launch_templates[0].data["UserData"].as_str().unwrap();
     assert!(user_data.contains(made["mount_name"].as_str().unwrap()), "{user_data}");
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn file_systems_go_after_the_instances_and_mount_targets_first() {
-    let world = World::new().await;
-    let stack = world.stack(with(json!({"EfsCreate": true, "FsxSize": 1200})));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(with(json!({"EfsCreate": true, "FsxSize": 1200})));
     stack.create().await.expect_success();
     stack.delete().await.expect_success();
-    let calls = world.calls().await;
+    let calls = aws.calls().await;
     let first =
         |operation: &str| calls.of(operation).0.first().map(|call| call.seq).expect("it has been called");
     let last = |operation: &str| calls.of(operation).last_seq();
@@ -300,17 +300,17 @@ async fn file_systems_go_after_the_instances_and_mount_targets_first() {
     let efs = calls.of("DeleteFileSystem").0.into_iter().find(|call| call.service == "efs").unwrap();
     assert!(last("DeleteMountTarget") < efs.seq);
     assert!(efs.error.is_none(), "no file system is deleted while it has mount targets");
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 #[tokio::test]
 async fn no_update_deletes_data() {
-    let world = World::new().await;
+    let aws = TestAccount::new().await;
     let both = || with(json!({"EfsCreate": true, "FsxSize": 1200}));
-    let stack = world.stack(both());
+    let stack = aws.stack(both());
     let made = stack.create().await.expect_success();
     let ids = |state: &crate::state::State| (state.efs[0].id.clone(), state.fsx[0].id.clone());
-    let before = ids(&world.state().await);
+    let before = ids(&aws.state().await);
     let mounted = |state: &crate::state::State| {
         let work = state.first_environment(made.attribute("ComputeQueue"));
         let template = &work.compute_resources["launchTemplate"]["launchTemplateName"];
@@ -318,11 +318,11 @@ async fn no_update_deletes_data() {
         let user_data = template.data["UserData"].as_str().unwrap();
         (user_data.contains(&before.0), user_data.contains(&before.1))
     };
-    assert_eq!(mounted(&world.state().await), (true, true));
+    assert_eq!(mounted(&aws.state().await), (true, true));
 
     let without = stack.update(with(json!({}))).await.expect_success();
     assert_eq!((without.attribute("EfsId"), without.attribute("FsxDnsName")), ("", ""));
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!((ids(&state), mounted(&state)), (before.clone(), (false, false)));
     for tags in [&state.efs[0].tags, &state.fsx[0].tags] {
         assert!(tags.contains_key(RETIRING), "{tags:?}");
@@ -330,15 +330,15 @@ async fn no_update_deletes_data() {
 
     // Wanted again, they are the same, with all that is in them.
     stack.update(both()).await.expect_success();
-    let state = world.state().await;
+    let state = aws.state().await;
     assert_eq!((ids(&state), mounted(&state)), (before.clone(), (true, true)));
     for tags in [&state.efs[0].tags, &state.fsx[0].tags] {
         assert!(!tags.contains_key(RETIRING), "{tags:?}");
     }
-    assert_eq!(world.calls().await.of("DeleteFileSystem").len(), 0);
+    assert_eq!(aws.calls().await.of("DeleteFileSystem").len(), 0);
 
     // They go with the forge, detached or not.
     stack.update(with(json!({"EfsCreate": true}))).await.expect_success();
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }

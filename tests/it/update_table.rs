@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use tower_forge_core::properties::table::{self, Effect};
 
 use crate::cloudformation::Stack;
+use crate::test_account::{Setting, TestAccount};
 use crate::update_table::cases::{Case, cases};
-use crate::world::{Setting, World};
 
 mod cases;
 
@@ -59,20 +59,20 @@ async fn every_property_does_what_the_table_says() {
 /// Plays one case; returns what else happens besides the effect that the case names.
 async fn play(case: &Case) -> Option<Effect> {
     let title = case.title();
-    let (world, known) = world().await;
+    let (aws, known) = aws().await;
     let properties = |value: &Value| said(case, value, &known);
     let (from, to) = (properties(&case.from), properties(&case.to));
-    let stack = world.stack(from);
+    let stack = aws.stack(from);
     let made = stack.create().await.expect_success();
-    let before = world.cloud.snapshot().await;
+    let before = aws.cloud.snapshot().await;
 
-    let seq = world.now().await;
-    let said = world.invoke(json!({"plan": stack.update_event(to.clone())})).await;
+    let seq = aws.now().await;
+    let said = aws.invoke(json!({"plan": stack.update_event(to.clone())})).await;
     let plan = said.value().unwrap_or_else(|| panic!("{title}: no plan but {said:?}")).clone();
-    world.assert_no_change_since(seq).await;
+    aws.assert_no_change_since(seq).await;
     let updated = stack.update(to.clone()).await;
-    let after = world.cloud.snapshot().await;
-    let changed = world.calls().await.since(seq).mutating();
+    let after = aws.cloud.snapshot().await;
+    let changed = aws.calls().await.since(seq).mutating();
 
     if case.effect == Effect::Refused {
         assert!(plan["error"].is_string(), "{title}: the preview refuses nothing: {plan:#}");
@@ -83,7 +83,7 @@ async fn play(case: &Case) -> Option<Effect> {
         return None;
     }
     let answer = updated.expect_success();
-    let (before, after) = (parts(&before, &made.physical_id), parts(&after, &answer.physical_id));
+    let (before, after) = (resources(&before, &made.physical_id), resources(&after, &answer.physical_id));
     assert_foretold(&title, &plan, &before, &after);
     let effect = if answer.physical_id != made.physical_id {
         assert_eq!(plan["replaces"], made.physical_id.as_str(), "{title}");
@@ -107,12 +107,12 @@ async fn play(case: &Case) -> Option<Effect> {
         Effect::Config
     };
     assert_eq!(effect, case.effect, "{title}: {:?}", changed.by_operation());
-    assert_like_new(case, &world, &stack, to).await;
+    assert_like_new(case, &aws, &stack, to).await;
     (effect == Effect::NewGeneration && tagged_in_place(&before, &after)).then_some(Effect::InPlace)
 }
 
 /// An account with things to name in properties, by the names that stand for them.
-async fn world() -> (World, BTreeMap<String, String>) {
+async fn aws() -> (TestAccount, BTreeMap<String, String>) {
     let allow = |name: &'static str, value: &str| (name, value.to_owned());
     let environment = vec![
         allow("TOWER_FORGE_RETIRE_AFTER", "0"),
@@ -120,11 +120,11 @@ async fn world() -> (World, BTreeMap<String, String>) {
         allow("TOWER_FORGE_ALLOWED_ROLES", "arn:aws:iam::*:role/*"),
         allow("TOWER_FORGE_ALLOWED_BOUNDARIES", "arn:aws:iam::aws:policy/AdministratorAccess"),
     ];
-    let world = World::with(Setting { environment, log_level: "INFO", ..Setting::default() }).await;
+    let aws = TestAccount::with(Setting { environment, log_level: "INFO", ..Setting::default() }).await;
     // What IAM's lag does is shown elsewhere; here many accounts share two processors.
-    world.cloud.configure(json!({"durations": {"iam_propagation": 0}})).await;
+    aws.cloud.configure(json!({"durations": {"iam_propagation": 0}})).await;
     let open = json!([{"from": 0, "to": 65535}]);
-    let made = world
+    let made = aws
         .seed(json!({
             "vpc": {"zones": ["eu-west-1a"]},
             "security_group": {"name": "genomics", "rules": open},
@@ -136,11 +136,11 @@ async fn world() -> (World, BTreeMap<String, String>) {
         }))
         .await;
     let there = json!({"name": "there", "vpc": made["vpc"]["id"], "rules": open});
-    let there = world.seed(json!({"security_group": there})).await["security_group"]["id"].clone();
+    let there = aws.seed(json!({"security_group": there})).await["security_group"]["id"].clone();
     let targets = json!({
         "token": "theirs", "subnets": made["vpc"]["subnets"], "security_groups": [there],
     });
-    let efs = world.seed(json!({"efs": targets})).await["efs"]["id"].clone();
+    let efs = aws.seed(json!({"efs": targets})).await["efs"]["id"].clone();
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{made:#}")).to_owned();
     let fsx = format!("{}.fsx.eu-west-1.amazonaws.com", text(&made["fsx"]["id"]));
     let group = text(&made["security_group"]["id"]);
@@ -156,7 +156,7 @@ async fn world() -> (World, BTreeMap<String, String>) {
         ("{role}", text(&made["role"]["arn"])),
         ("{boundary}", "arn:aws:iam::aws:policy/AdministratorAccess".to_owned()),
     ];
-    (world, known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    (aws, known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// The properties of a case with this value.
@@ -176,48 +176,52 @@ fn said(case: &Case, value: &Value, known: &BTreeMap<String, String>) -> Value {
     serde_json::from_str(&text).expect("still JSON")
 }
 
-/// The parts of a forge by kind and name.
-fn parts(state: &Value, forge_id: &str) -> BTreeMap<(String, String), Value> {
+/// The resources of a forge by kind and name.
+fn resources(state: &Value, forge_id: &str) -> BTreeMap<(String, String), Value> {
     let kinds = state.as_object().expect("an object").iter().filter(|(kind, _)| *kind != "jobs");
     let all = kinds.flat_map(|(kind, all)| {
         let all = all.as_array().expect("a list").iter();
-        all.map(move |part| (kind.clone(), part.clone()))
+        all.map(move |resource| (kind.clone(), resource.clone()))
     });
-    let ours = all.filter(|(_, part)| part["tags"]["towerforge:forge-id"] == forge_id);
-    ours.map(|(kind, part)| {
-        let name = if matches!(kind.as_str(), "efs" | "fsx") { &part["tags"]["Name"] } else { &part["name"] };
-        ((kind, name.as_str().expect("a name").to_owned()), part)
+    let ours = all.filter(|(_, resource)| resource["tags"]["towerforge:forge-id"] == forge_id);
+    ours.map(|(kind, resource)| {
+        let name = if matches!(kind.as_str(), "efs" | "fsx") {
+            &resource["tags"]["Name"]
+        } else {
+            &resource["name"]
+        };
+        ((kind, name.as_str().expect("a name").to_owned()), resource)
     })
     .collect()
 }
 
-type Parts = BTreeMap<(String, String), Value>;
+type Resources = BTreeMap<(String, String), Value>;
 
-fn queues(parts: &Parts) -> BTreeSet<&String> {
-    parts.keys().filter(|(kind, _)| kind == "job_queues").map(|(_, name)| name).collect()
+fn queues(resources: &Resources) -> BTreeSet<&String> {
+    resources.keys().filter(|(kind, _)| kind == "job_queues").map(|(_, name)| name).collect()
 }
 
-fn new_generation(before: &Parts, after: &Parts) -> bool {
+fn new_generation(before: &Resources, after: &Resources) -> bool {
     let environment = |(kind, _): &&(String, String)| kind == "compute_environments";
     let made = after.keys().filter(environment).any(|id| !before.contains_key(id));
-    let retires = |part: &Value| part["tags"].get("towerforge:retiring").is_some();
-    made && after.iter().any(|((kind, _), part)| kind == "compute_environments" && retires(part))
+    let retires = |resource: &Value| resource["tags"].get("towerforge:retiring").is_some();
+    made && after.iter().any(|((kind, _), resource)| kind == "compute_environments" && retires(resource))
 }
 
-/// Whether parts that have no generations bear other tags.
-fn tagged_in_place(before: &Parts, after: &Parts) -> bool {
+/// Whether resources that have no generations bear other tags.
+fn tagged_in_place(before: &Resources, after: &Resources) -> bool {
     let lasting = ["roles", "job_queues", "log_groups", "efs", "fsx"];
-    let mine = |part: &Value| {
-        let tags = part["tags"].as_object().cloned().unwrap_or_default();
+    let mine = |resource: &Value| {
+        let tags = resource["tags"].as_object().cloned().unwrap_or_default();
         tags.into_iter().filter(|(key, _)| !key.starts_with("towerforge:")).collect::<Map<_, _>>()
     };
     let lasting = before.iter().filter(|((kind, _), _)| lasting.contains(&kind.as_str()));
-    let mut pairs = lasting.filter_map(|(id, part)| Some((part, after.get(id)?)));
+    let mut pairs = lasting.filter_map(|(id, resource)| Some((resource, after.get(id)?)));
     pairs.any(|(old, new)| mine(old) != mine(new))
 }
 
-/// What the preview said is what has happened, part by part.
-fn assert_foretold(title: &str, plan: &Value, before: &Parts, after: &Parts) {
+/// What the preview said is what has happened, resource by resource.
+fn assert_foretold(title: &str, plan: &Value, before: &Resources, after: &Resources) {
     let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("{title}: {plan:#}"));
     let said = |mark: &str| -> BTreeSet<String> {
         let steps = steps.iter().filter(|step| step["mark"] == mark);
@@ -242,12 +246,12 @@ fn assert_foretold(title: &str, plan: &Value, before: &Parts, after: &Parts) {
         "{title}: what the preview would make, what was made"
     );
     let differs = |id: &&(String, String)| {
-        let told = |part: &Value| {
-            let mut part = part.clone();
+        let told = |resource: &Value| {
+            let mut resource = resource.clone();
             // The fence, and what is no change but its consequence.
-            part["tags"].as_object_mut().expect("tags").remove("towerforge:operation");
-            part["status_reason"].take();
-            part
+            resource["tags"].as_object_mut().expect("tags").remove("towerforge:operation");
+            resource["status_reason"].take();
+            resource
         };
         before.get(*id).is_some_and(|old| told(old) != told(&after[*id]))
     };
@@ -275,18 +279,18 @@ fn in_words(kind: &str) -> &str {
 }
 
 /// After a sweep the forge is what a fresh one with its properties is.
-async fn assert_like_new(case: &Case, world: &World, stack: &Stack, properties: Value) {
+async fn assert_like_new(case: &Case, aws: &TestAccount, stack: &Stack, properties: Value) {
     let title = case.title();
-    let swept = world.invoke(json!({"sweep": true})).await;
+    let swept = aws.invoke(json!({"sweep": true})).await;
     let report = swept.value().unwrap_or_else(|| panic!("{title}: {swept:?}")).clone();
     assert_eq!((&report["failed"], &report["waiting"]), (&json!([]), &json!([])), "{title}");
     let mut other = properties;
     if let Some(id) = other.get_mut("ForgeId") {
         *id = json!("Fresh");
     }
-    let fresh = world.stack(other);
+    let fresh = aws.stack(other);
     fresh.create().await.expect_success();
-    let state = world.cloud.snapshot().await;
+    let state = aws.cloud.snapshot().await;
     let mounts =
         ["EfsCreate", "FsxSize"].iter().any(|name| case.name == *name || case.with.get(name).is_some());
     let mut changed = like_any(&state, stack, mounts);
@@ -298,26 +302,29 @@ async fn assert_like_new(case: &Case, world: &World, stack: &Stack, properties: 
         changed.remove(&stays[0]);
     }
     assert_eq!(changed.keys().collect::<Vec<_>>(), made.keys().collect::<Vec<_>>(), "{title}");
-    for (id, part) in &changed {
+    for (id, resource) in &changed {
         assert_eq!(
-            *part, made[id],
+            *resource, made[id],
             "{title}: {id:?} has become the one on the left, a fresh one is on the right"
         );
     }
 }
 
-/// The parts of a forge without what tells two forges with the same properties apart.
-fn like_any(state: &Value, stack: &Stack, mounts: bool) -> Parts {
+/// The resources of a forge without what tells two forges with the same properties apart.
+fn like_any(state: &Value, stack: &Stack, mounts: bool) -> Resources {
     let forge_id = stack.physical_id();
-    let parts = parts(state, &forge_id);
+    let resources = resources(state, &forge_id);
     let mut text: BTreeMap<(String, String), String> = BTreeMap::new();
-    let hashes: BTreeSet<String> = parts
+    let hashes: BTreeSet<String> = resources
         .keys()
         .filter(|(kind, _)| mounts && matches!(kind.as_str(), "compute_environments" | "launch_templates"))
         .filter_map(|(_, name)| name.rsplit_once('-').map(|(_, hash)| hash.to_owned()))
         .collect();
-    let mount_names: Vec<String> =
-        parts.values().filter_map(|part| part["mount_name"].as_str()).map(ToOwned::to_owned).collect();
+    let mount_names: Vec<String> = resources
+        .values()
+        .filter_map(|resource| resource["mount_name"].as_str())
+        .map(ToOwned::to_owned)
+        .collect();
     let anonymous = |text: &str| {
         let mut text = text.replace(stack.id(), "STACK").replace(&forge_id, "ID");
         for hash in &hashes {
@@ -330,16 +337,16 @@ fn like_any(state: &Value, stack: &Stack, mounts: bool) -> Parts {
             .map(without_id)
             .collect::<String>()
     };
-    for ((kind, name), mut part) in parts {
+    for ((kind, name), mut resource) in resources {
         for key in TOLD_APART {
-            part["tags"].as_object_mut().expect("tags").remove(key);
+            resource["tags"].as_object_mut().expect("tags").remove(key);
         }
         if matches!(kind.as_str(), "efs" | "fsx") {
             for key in ["mount_name", "token"] {
-                part.as_object_mut().expect("an object").remove(key);
+                resource.as_object_mut().expect("an object").remove(key);
             }
         }
-        text.insert((kind, anonymous(&name)), anonymous(&part.to_string()));
+        text.insert((kind, anonymous(&name)), anonymous(&resource.to_string()));
     }
     text.into_iter().map(|(id, text)| (id, serde_json::from_str(&text).expect("still JSON"))).collect()
 }

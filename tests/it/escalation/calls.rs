@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Row;
 use crate::rights::{Rights, boundary_arn, boundary_name, forge_policy};
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"sts:AssumeRole"}]}"#;
 const ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
@@ -51,44 +51,45 @@ fn header(service: &'static str, what: &'static str, target: &'static str, body:
 
 /// An account in which others have things too, and calls are made with the function's rights.
 struct Stage {
-    world: World,
+    aws: TestAccount,
     template: String,
     efs: String,
     fsx: String,
 }
 
 async fn stage() -> Stage {
-    let world = World::new().await;
-    let boundary = boundary_arn(&world.cloud.id);
+    let aws = TestAccount::new().await;
+    let boundary = boundary_arn(&aws.cloud.id);
     let trust = "ec2.amazonaws.com";
     let everything = json!(["arn:aws:iam::aws:policy/AdministratorAccess"]);
-    world.seed(json!({ "role": { "name": "Admin", "policies": everything, "trust": trust } })).await;
-    world.seed(json!({ "instance_profile": { "name": "Admin", "role": "Admin" } })).await;
-    world
-        .seed(json!({ "role": { "name": "TowerForge-Cafe1-InstanceRole", "boundary": boundary, "trust": trust } }))
-        .await;
-    world.seed(json!({ "role": { "name": "TowerForge-Bare1-InstanceRole", "trust": trust } })).await;
-    world.seed(json!({ "instance_profile": { "name": "TowerForge-Cafe1-InstanceRole" } })).await;
-    world.seed(json!({ "role": { "name": "TowerForge-Cafe1-ServiceRole", "boundary": boundary } })).await;
+    aws.seed(json!({ "role": { "name": "Admin", "policies": everything, "trust": trust } })).await;
+    aws.seed(json!({ "instance_profile": { "name": "Admin", "role": "Admin" } })).await;
+    aws.seed(
+        json!({ "role": { "name": "TowerForge-Cafe1-InstanceRole", "boundary": boundary, "trust": trust } }),
+    )
+    .await;
+    aws.seed(json!({ "role": { "name": "TowerForge-Bare1-InstanceRole", "trust": trust } })).await;
+    aws.seed(json!({ "instance_profile": { "name": "TowerForge-Cafe1-InstanceRole" } })).await;
+    aws.seed(json!({ "role": { "name": "TowerForge-Cafe1-ServiceRole", "boundary": boundary } })).await;
     let mixed = json!({ "name": "TowerForge-Mixed1-InstanceRole", "role": "TowerForge-Cafe1-ServiceRole" });
-    world.seed(json!({ "instance_profile": mixed })).await;
-    world.seed(json!({ "queue": { "name": "theirs", "tags": {} } })).await;
-    world.seed(json!({ "environment": { "name": "theirs", "tags": {} } })).await;
+    aws.seed(json!({ "instance_profile": mixed })).await;
+    aws.seed(json!({ "queue": { "name": "theirs", "tags": {} } })).await;
+    aws.seed(json!({ "environment": { "name": "theirs", "tags": {} } })).await;
     let id = |made: Value| {
         let found = made.as_object().and_then(|all| all.get("id").or_else(|| all.values().next()?.get("id")));
         found.and_then(Value::as_str).unwrap_or_else(|| panic!("no ID in {made}")).to_owned()
     };
-    let template = id(world.seed(json!({ "template": { "name": "theirs", "tags": {} } })).await);
-    let efs = id(world.seed(json!({ "efs": { "name": "theirs", "tags": {} } })).await);
-    let fsx = id(world.seed(json!({ "fsx": { "name": "theirs", "tags": {} } })).await);
+    let template = id(aws.seed(json!({ "template": { "name": "theirs", "tags": {} } })).await);
+    let efs = id(aws.seed(json!({ "efs": { "name": "theirs", "tags": {} } })).await);
+    let fsx = id(aws.seed(json!({ "fsx": { "name": "theirs", "tags": {} } })).await);
     let rights = Rights::default();
-    world.cloud.try_policy(&[forge_policy(&world.cloud.id, "eu-west-1", &rights)]).await;
-    Stage { world, template, efs, fsx }
+    aws.cloud.try_policy(&[forge_policy(&aws.cloud.id, "eu-west-1", &rights)]).await;
+    Stage { aws, template, efs, fsx }
 }
 
 impl Stage {
     fn iam(&self) -> Vec<Attempt> {
-        let account = &self.world.cloud.id;
+        let account = &self.aws.cloud.id;
         let boundary = format!("arn:aws:iam::{account}:policy/{}", boundary_name());
         let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
         let create = |rest: String| format!("CreateRole&AssumeRolePolicyDocument={TRUST}&{rest}");
@@ -166,7 +167,7 @@ impl Stage {
     }
 
     fn batch(&self) -> Vec<Attempt> {
-        let account = &self.world.cloud.id;
+        let account = &self.aws.cloud.id;
         let arn = |resource: &str| format!("arn:aws:batch:eu-west-1:{account}:{resource}");
         let role = |name: &str| format!("arn:aws:iam::{account}:role/{name}");
         let environment = |name: &str, service_role: &str, instance_role: &str, tags: Value| {
@@ -243,7 +244,7 @@ impl Stage {
 
     fn others(&self) -> Vec<Attempt> {
         let Self { template, efs, fsx, .. } = self;
-        let account = &self.world.cloud.id;
+        let account = &self.aws.cloud.id;
         let function = |name: &str| format!("/2015-03-31/functions/{name}");
         let ours = json!([{ "Key": "towerforge:forge-id", "Value": "Cafe1" }]);
         let tag = "Tag.1.Key=towerforge:forge-id&Tag.1.Value=Cafe1";
@@ -350,12 +351,12 @@ impl Stage {
     /// Makes a call: what was asked of the policy and not allowed, if anything.
     async fn make(&self, attempt: Attempt) -> (u16, Option<String>) {
         let Attempt { what, method, service, path, target, body } = attempt;
-        let seq = self.world.now().await;
-        let (status, text) = self.world.cloud.attempt(method, service, &path, target, body).await;
-        let call = self.world.calls().await.since(seq).0.pop();
+        let seq = self.aws.now().await;
+        let (status, text) = self.aws.cloud.attempt(method, service, &path, target, body).await;
+        let call = self.aws.calls().await.since(seq).0.pop();
         let call = call.unwrap_or_else(|| panic!("{what}: no call of a known service: {status} {text}"));
         let refused = call.authz.iter().find(|ask| ask["allowed"] == false);
-        let account = &self.world.cloud.id;
+        let account = &self.aws.cloud.id;
         let shown = |ask: &Value| {
             let resource = ask["resource"].as_str().unwrap_or_default();
             let resource = resource.replace(account, "123456789012");
@@ -370,7 +371,7 @@ impl Stage {
 /// What the policy denies.
 pub(super) async fn denied() -> Vec<Row> {
     let stage = stage().await;
-    let before = stage.world.state().await;
+    let before = stage.aws.state().await;
     let (mut rows, mut gained) = (Vec::new(), Vec::new());
     for attempt in stage.iam().into_iter().chain(stage.batch()).chain(stage.others()) {
         let what = attempt.what;
@@ -383,14 +384,14 @@ pub(super) async fn denied() -> Vec<Row> {
         }
     }
     assert!(gained.is_empty(), "allowed: {gained:#?}");
-    assert_eq!(stage.world.state().await, before, "nothing has changed");
+    assert_eq!(stage.aws.state().await, before, "nothing has changed");
     rows
 }
 
 /// What it cannot deny.
 pub(super) async fn left() -> Vec<Row> {
     let stage = stage().await;
-    let account = &stage.world.cloud.id;
+    let account = &stage.aws.cloud.id;
     let tag = json!([{ "Key": "towerforge:forge-id", "Value": "Cafe1" }]);
     let arn = format!("arn:aws:fsx:eu-west-1:{account}:file-system/{}", stage.fsx);
     let attempts = [

@@ -4,25 +4,25 @@ use serde_json::{Value, json};
 
 use super::{Row, with};
 use crate::rights::Rights;
-use crate::world::{Setting, World};
+use crate::test_account::{Setting, TestAccount};
 
 /// An action, a resource (`ACCOUNT` stands for the account), and the service that a role is passed to.
 type Ask = (&'static str, &'static str, Option<&'static str>);
 
-async fn ask(world: &World, role: &str, asks: &[Ask]) -> Vec<(bool, String)> {
+async fn ask(aws: &TestAccount, role: &str, asks: &[Ask]) -> Vec<(bool, String)> {
     let asks: Vec<Value> = asks
         .iter()
         .map(|(action, resource, to)| {
             let context = to.map_or(json!({}), |service| json!({ "iam:PassedToService": service }));
-            let resource = resource.replace("ACCOUNT", &world.cloud.id);
+            let resource = resource.replace("ACCOUNT", &aws.cloud.id);
             json!({ "action": action, "resource": resource, "context": context })
         })
         .collect();
-    world.cloud.may(role, json!(asks)).await
+    aws.cloud.may(role, json!(asks)).await
 }
 
 /// A stack that asks for everything gets what the boundary lets through.
-pub(super) async fn under_the_boundary(world: &World) -> Vec<Row> {
+pub(super) async fn under_the_boundary(aws: &TestAccount) -> Vec<Row> {
     const BEYOND: [Ask; 19] = [
         ("iam:CreateRole", "arn:aws:iam::ACCOUNT:role/TowerForge-Evil1-ServiceRole", None),
         ("iam:PutRolePolicy", "arn:aws:iam::ACCOUNT:role/TowerForge-Evil1-InstanceRole", None),
@@ -61,12 +61,12 @@ pub(super) async fn under_the_boundary(world: &World) -> Vec<Row> {
         ("kms:Decrypt", "arn:aws:kms:eu-west-1:ACCOUNT:key/1b2c3d4e-0000-4000-8000-000000000000", None),
     ];
     let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
-    let stack = world.stack(with(
+    let stack = aws.stack(with(
         &json!({ "ForgeId": "Evil1", "InstanceRoleStatements": everything, "InstanceRolePolicies": [
         "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"] }),
     ));
     stack.create().await.expect_success();
-    let answers = ask(world, "TowerForge-Evil1-InstanceRole", &BEYOND).await;
+    let answers = ask(aws, "TowerForge-Evil1-InstanceRole", &BEYOND).await;
     let mut rows = Vec::new();
     for ((action, resource, to), (allowed, by)) in BEYOND.iter().zip(answers) {
         let passed = to.map(|service| format!(" to {service}")).unwrap_or_default();
@@ -77,7 +77,7 @@ pub(super) async fn under_the_boundary(world: &World) -> Vec<Row> {
     }
     // AWS's own policy for the service role passes any role.
     let pass: [Ask; 1] = [("iam:PassRole", "arn:aws:iam::ACCOUNT:role/Admin", Some("ec2.amazonaws.com"))];
-    let (allowed, by) = ask(world, "TowerForge-Evil1-ServiceRole", &pass).await.remove(0);
+    let (allowed, by) = ask(aws, "TowerForge-Evil1-ServiceRole", &pass).await.remove(0);
     assert!(!allowed);
     rows.push(Row::new(
         "`iam:PassRole` on `arn:aws:iam::123456789012:role/Admin` to ec2.amazonaws.com",
@@ -203,40 +203,40 @@ async fn the_roles_of_a_forge_reach_what_it_needs_and_no_more() {
         ("ServiceRole", ("s3:GetObject", "arn:aws:s3:::lab-data/work/a", None), false),
         ("ServiceRole", ("kms:CreateGrant", "arn:aws:kms:eu-west-1:ACCOUNT:key/1", None), false),
     ];
-    let world = World::new().await;
-    let stack = world.stack(with(&json!({ "ForgeId": "Cafe1", "AllowBuckets": ["lab-references"] })));
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(with(&json!({ "ForgeId": "Cafe1", "AllowBuckets": ["lab-references"] })));
     stack.create().await.expect_success();
     for (role, asked, expected) in &CASES {
-        let (allowed, by) = ask(&world, &format!("TowerForge-Cafe1-{role}"), &[*asked]).await.remove(0);
+        let (allowed, by) = ask(&aws, &format!("TowerForge-Cafe1-{role}"), &[*asked]).await.remove(0);
         assert_eq!(allowed, *expected, "{role}: {asked:?} by {by}");
     }
     println!("roles: {} questions to three roles, each answered as expected", CASES.len());
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }
 
 /// With a head job on Fargate, instances run tasks only.
 #[tokio::test]
 async fn the_head_has_its_own_role_where_it_is_asked_for() {
     let rights = Rights::default();
-    let world = World::with(Setting { rights, ..Setting::default() }).await;
+    let aws = TestAccount::with(Setting { rights, ..Setting::default() }).await;
     let properties = json!({ "ForgeId": "Cafe1", "FargateHeadEnabled": true, "WaveEnabled": true, "Fusion2Enabled": true });
-    let stack = world.stack(with(&properties));
+    let stack = aws.stack(with(&properties));
     stack.create().await.expect_success();
     let submit: [Ask; 1] =
         [("batch:SubmitJob", "arn:aws:batch:eu-west-1:ACCOUNT:job-queue/TowerForge-Cafe1-work", None)];
     for (role, expected) in [("FargateRole", true), ("InstanceRole", false)] {
-        let (allowed, _) = ask(&world, &format!("TowerForge-Cafe1-{role}"), &submit).await.remove(0);
+        let (allowed, _) = ask(&aws, &format!("TowerForge-Cafe1-{role}"), &submit).await.remove(0);
         assert_eq!(allowed, expected, "{role}");
     }
-    let state = world.state().await;
+    let state = aws.state().await;
     for role in &state.roles {
         let service = role.trust["Statement"][0]["Principal"]["Service"].as_str().unwrap();
         let account = &role.trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"];
         // EC2 does not say for which account it assumes a role.
-        let wanted = if service == "ec2.amazonaws.com" { Value::Null } else { json!(world.cloud.id) };
+        let wanted = if service == "ec2.amazonaws.com" { Value::Null } else { json!(aws.cloud.id) };
         assert_eq!(*account, wanted, "{}", role.name);
     }
     stack.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
 }

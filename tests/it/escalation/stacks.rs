@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Row, with};
 use crate::runtime_api::Outcome;
-use crate::world::World;
+use crate::test_account::TestAccount;
 
 /// What is tried, and a word that the refusal must hold.
 fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
@@ -117,14 +117,14 @@ fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
 }
 
 /// A stack with one hostile property each.
-pub(super) async fn properties(world: &World) -> Vec<Row> {
+pub(super) async fn properties(aws: &TestAccount) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (what, more, word) in attempts(&world.cloud.id) {
-        let seq = world.now().await;
-        let answer = world.stack(with(&more)).create().await.expect_failure();
+    for (what, more, word) in attempts(&aws.cloud.id) {
+        let seq = aws.now().await;
+        let answer = aws.stack(with(&more)).create().await.expect_failure();
         assert!(answer.reason.contains(word), "{what}: {}", answer.reason);
-        refused_at_once(world, what, seq).await;
-        rows.push(Row::new(what, "refused by the function", sentence(&answer.reason, &world.cloud.id)));
+        refused_at_once(aws, what, seq).await;
+        rows.push(Row::new(what, "refused by the function", sentence(&answer.reason, &aws.cloud.id)));
     }
     for (what, url) in [
         ("an attacker's server as `ResponseURL`", "https://attacker.example/answer"),
@@ -133,40 +133,40 @@ pub(super) async fn properties(world: &World) -> Vec<Row> {
         ("a plain HTTP URL", "http://203.0.113.1/answer"),
         ("the instance metadata service", "http://169.254.169.254/latest/meta-data/"),
     ] {
-        let seq = world.now().await;
-        let mut event = world.stack(with(&json!({}))).create_event();
+        let seq = aws.now().await;
+        let mut event = aws.stack(with(&json!({}))).create_event();
         event["ResponseURL"] = json!(url);
-        let Outcome::Errored { message, .. } = world.invoke(event).await else { panic!("{what}: answered") };
+        let Outcome::Errored { message, .. } = aws.invoke(event).await else { panic!("{what}: answered") };
         assert!(!message.contains(url), "a ResponseURL is not repeated: {message}");
-        refused_at_once(world, what, seq).await;
-        rows.push(Row::new(what, "refused by the function", sentence(&message, &world.cloud.id)));
+        refused_at_once(aws, what, seq).await;
+        rows.push(Row::new(what, "refused by the function", sentence(&message, &aws.cloud.id)));
     }
     rows
 }
 
 /// Nothing has been called but what orders operations: CloudFormation and the claim's table.
-async fn refused_at_once(world: &World, what: &str, seq: u64) {
-    let mut calls = world.calls().await.since(seq).by_operation();
+async fn refused_at_once(aws: &TestAccount, what: &str, seq: u64) {
+    let mut calls = aws.calls().await.since(seq).by_operation();
     calls.retain(|call, _| call != "cloudformation:DescribeStackResource" && !call.starts_with("dynamodb:"));
     assert!(calls.is_empty(), "{what}: refused after {calls:?}");
 }
 
 /// A stack that names the forge of another.
 pub(super) async fn foreign_forge() -> Vec<Row> {
-    let world = World::new().await;
-    let theirs = world.stack(with(&json!({ "ForgeId": "Cafe1" })));
+    let aws = TestAccount::new().await;
+    let theirs = aws.stack(with(&json!({ "ForgeId": "Cafe1" })));
     theirs.create().await.expect_success();
-    let before = world.state().await;
+    let before = aws.state().await;
     let mut rows = Vec::new();
     let mut left_alone = async |what: &str, reason: Option<String>| {
-        assert_eq!(world.state().await, before, "{what}");
+        assert_eq!(aws.state().await, before, "{what}");
         let outcome = if reason.is_some() { "refused by the function" } else { "nothing happens" };
-        let said = reason.map(|reason| sentence(&reason, &world.cloud.id)).unwrap_or_default();
+        let said = reason.map(|reason| sentence(&reason, &aws.cloud.id)).unwrap_or_default();
         // The stack's ARN holds a number that differs each time.
         rows.push(Row::new(what, outcome, said.split(" in stack").next().unwrap_or_default()));
     };
 
-    let ours = world.stack(with(&json!({ "ForgeId": "Cafe1" })));
+    let ours = aws.stack(with(&json!({ "ForgeId": "Cafe1" })));
     let reason = ours.create().await.expect_failure().reason;
     assert!(reason.contains("Cafe1") && reason.contains(theirs.id()), "{reason}");
     left_alone("its `ForgeId`", Some(reason)).await;
@@ -178,24 +178,24 @@ pub(super) async fn foreign_forge() -> Vec<Row> {
     ours.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!("Cafe1");
-    world.play(event.clone()).await.expect_success();
+    aws.play(event.clone()).await.expect_success();
     left_alone("its ID as `PhysicalResourceId` of a Delete", None).await;
 
     ours.put_statuses("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS").await;
     event["RequestType"] = json!("Update");
     event["OldResourceProperties"] = event["ResourceProperties"].clone();
-    let reason = world.play(event.clone()).await.expect_failure().reason;
+    let reason = aws.play(event.clone()).await.expect_failure().reason;
     left_alone("the same of an Update", Some(reason)).await;
 
     ours.put_statuses("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS").await;
     event["RequestType"] = json!("Delete");
     event["PhysicalResourceId"] = json!("made-up");
     event["OldResourceProperties"] = json!({ "ForgeId": "Cafe1" });
-    world.play(event).await.expect_success();
+    aws.play(event).await.expect_success();
     left_alone("its ID among the old properties of a Delete", None).await;
 
     theirs.delete().await.expect_success();
-    world.assert_nothing_left().await;
+    aws.assert_nothing_left().await;
     rows
 }
 

@@ -10,7 +10,7 @@ pub(super) type Row = (&'static str, fn(&Made) -> bool);
 /// A forge, and the properties that it shows.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    /// In capitals what is known only when the account has been furnished.
+    /// In capitals what is known only when the account has been seed_fored.
     pub(super) properties: Value,
     pub(super) rows: &'static [Row],
 }
@@ -117,9 +117,11 @@ fn on_demand() -> Case {
                 it.answer.attribute("NextflowConfig").ends_with("process.maxRetries = 7\n")
             }),
             ("Tags", |it| {
-                let parts = it.state.parts();
-                let ours: Vec<_> =
-                    parts.iter().filter(|(_, _, tags)| tags.contains_key("towerforge:forge-id")).collect();
+                let resources = it.state.resources();
+                let ours: Vec<_> = resources
+                    .iter()
+                    .filter(|(_, _, tags)| tags.contains_key("towerforge:forge-id"))
+                    .collect();
                 let tagged = it.template()["TagSpecifications"].as_array().unwrap().iter();
                 let with_instances = tagged.filter(|it| it["Tags"][0]["Value"] == "blue").count();
                 ours.len() == 8

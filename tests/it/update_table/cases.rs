@@ -15,7 +15,7 @@ pub(super) struct Case {
     pub(super) to: Value,
     /// What happens.
     pub(super) effect: Effect,
-    /// The ends of names of parts that stay although a fresh forge would not have them.
+    /// The ends of names of resources that stay although a fresh forge would not have them.
     pub(super) stays: &'static [&'static str],
 }
 

@@ -1,6 +1,6 @@
 //! What a test talks to: an AWS account, the function in it, and CloudFormation.
 //!
-//! When a world ends, it looks back: no answer may have violated CloudFormation's contract, and no log line may
+//! When an account ends, it looks back: no answer may have violated CloudFormation's contract, and no log line may
 //! hold a secret. So every test proves these two, whatever else it is about.
 
 use std::{
@@ -28,7 +28,7 @@ const SESSION_TOKEN: &str = "5ec2e7-session-token-that-no-log-may-hold";
 /// Nothing in these tests lasts this long, so whoever waits longer waits in vain.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How a world differs from the usual one.
+/// How an account differs from the usual one.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// Real seconds per second of AWS's time, for the cloud and for the function's own waits.
@@ -58,8 +58,8 @@ impl Default for Setting {
     }
 }
 
-/// One test's world.
-pub(crate) struct World {
+/// The account of one test.
+pub(crate) struct TestAccount {
     /// The AWS account.
     pub(crate) cloud: Account,
     /// The function.
@@ -70,7 +70,7 @@ pub(crate) struct World {
     others: Mutex<State>,
 }
 
-impl World {
+impl TestAccount {
     /// A fresh account with nothing in it, and the function as it is shipped.
     pub(crate) async fn new() -> Self {
         Self::with(Setting::default()).await
@@ -137,7 +137,7 @@ impl World {
         self.cloudformation.deliver(&self.request(event, Duration::ZERO)).await
     }
 
-    /// A request with a URL signed so long ago, to be delivered with [`World::deliver`].
+    /// A request with a URL signed so long ago, to be delivered with [`TestAccount::deliver`].
     pub(crate) fn request(&self, event: Value, ago: Duration) -> Request {
         self.cloudformation.adopt(event, ago, None)
     }
@@ -152,7 +152,7 @@ impl World {
         self.lambda.invoke(&event.to_string()).await
     }
 
-    /// Makes things that are somebody else's; [`World::assert_nothing_left`] wants them as they are now.
+    /// Makes things that are somebody else's; [`TestAccount::assert_nothing_left`] wants them as they are now.
     pub(crate) async fn seed(&self, mut things: Value) -> Value {
         things["region"] = REGION.into();
         let answer = self.cloud.seed(things).await;
@@ -175,7 +175,7 @@ impl World {
         self.cloud.calls().await
     }
 
-    /// The number of the newest call, for [`World::assert_no_change_since`].
+    /// The number of the newest call, for [`TestAccount::assert_no_change_since`].
     pub(crate) async fn now(&self) -> u64 {
         self.calls().await.last_seq()
     }
@@ -251,7 +251,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for TestAccount {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let violations = self.urls.take_violations();
