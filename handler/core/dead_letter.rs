@@ -1,6 +1,6 @@
 //! Responds for an invocation that died without a response: out of memory, a crash at start, retries used up.
 //!
-//! It changes nothing in AWS. It responds FAILED only if no other invocation will respond (rule 9 of the claim).
+//! It changes nothing in AWS. It responds FAILED only if no other invocation will respond.
 
 use crate::claim::writer::{self, Claimed};
 use crate::claim::{Claimant, Item, Standing};

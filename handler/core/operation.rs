@@ -247,7 +247,7 @@ impl<C: Cloud> Operation<'_, C> {
         status.is_some_and(|status| status.starts_with("UPDATE_ROLLBACK"))
     }
 
-    /// Deletes every forge that is neither desired nor kept (rule 8). Only the Delete of the resource itself fails if
+    /// Deletes every forge that is neither desired nor kept. Only the Delete of the resource itself fails if
     /// one of them remains.
     async fn clear(&self, held: &Held, inventory: Option<Box<Inventory>>) -> Verdict {
         let wanted = self.intent.wanted_forge().map(ForgeId::as_str);

@@ -1,4 +1,4 @@
-//! The start of an operation: it reads the claim, checks with CloudFormation, and claims (rules 1 to 3 and 8).
+//! The start of an operation: it reads the claim, checks with CloudFormation, and claims.
 
 use super::Operation;
 use crate::claim::writer::{self, Claimed};
@@ -64,7 +64,7 @@ enum Check {
 }
 
 impl<C: Cloud> Operation<'_, C> {
-    /// Reads, checks with CloudFormation, and claims (rules 1 to 3).
+    /// Reads, checks with CloudFormation, and claims.
     pub(super) async fn take_claim(&self) -> Result<Begun, Failed> {
         let mut check = if self.needs_check() { Check::Open } else { Check::Passed(Shown::Unknown) };
         let mut claimant = self.claimant.clone();
@@ -207,7 +207,7 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// The forge that is kept although it is not desired (rule 8): for an Update the one in the request, for a Delete
+    /// The forge that is kept although it is not desired: for an Update the one in the request, for a Delete
     /// the one that CloudFormation shows in its place.
     fn kept(&self, shown: &Shown, recorded: Option<&str>) -> Option<String> {
         let own = self.intent.forge.as_str();

@@ -1,4 +1,4 @@
-//! The end of an invocation: it hands over to the next leg, or records the outcome and responds (rules 6 and 7).
+//! The end of an invocation: it hands over to the next leg, or records the outcome and responds.
 
 use super::begin::Held;
 use super::{Operation, Verdict};
@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(3);
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 impl<C: Cloud> Operation<'_, C> {
-    /// Continues the same event in another invocation (rule 7).
+    /// Continues the same event in another invocation.
     pub(super) async fn hand_over(&self, held: &Held, mut pending: Vec<String>) -> Result<Ended> {
         let leg = self.continuation.map_or(1, |leg| leg.leg) + 1;
         if self.window.is_last || leg > LEGS || !self.lambda.can_continue {
@@ -58,7 +58,7 @@ impl<C: Cloud> Operation<'_, C> {
         Err(Error::TimedOut(pending))
     }
 
-    /// Records the outcome, then responds (rule 6).
+    /// Records the outcome, then responds.
     pub(super) async fn finish(
         &self,
         verdict: Verdict,

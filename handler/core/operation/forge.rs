@@ -1,4 +1,4 @@
-//! The claim on a forge that another stack may also name, held while the forge is changed (rule 11 of the claim).
+//! The claim on a forge that another stack may also name, held while the forge is changed.
 //!
 //! The gate does not check it. An invocation that takes it over has first taken over the item of the resource, and another
 //! stack can take it over only when it is older than any operation.
