@@ -113,14 +113,24 @@ fn unsettled<'a>(history: &'a History, situation: &'a Situation<'_>) -> impl Ite
     situation.kinds.iter().copied().filter(|kind| !history.has_looked(*kind, situation.settled))
 }
 
+/// Whether an update stops a resource that a queue may still need: an old observation may not show that.
+fn stops(step: &Step, situation: &Situation<'_>) -> bool {
+    let drains = situation.desired.iter().any(|desired| desired.id == step.id && desired.is_draining);
+    drains && situation.inventory.get(&step.id).is_some_and(Existing::is_enabled)
+}
+
 /// Whether a step rests on an absence that is not proven yet. Every kind may hold a user of the resource to delete, so all
 /// of them must have been observed since an absence counts as proof.
 fn is_unsettled(step: &Step, history: &History, situation: &Situation<'_>) -> bool {
     let traits = step.id.kind.traits();
     let rests_on_absence = match &step.action {
         Action::Delete => traits.rests_on_absence,
-        Action::Update(changes) => traits.update_detaches && !changes.iter().all(Change::is_of_tag),
-        Action::Create | Action::Repair(_) | Action::Disable => false,
+        Action::Update(changes) => {
+            (traits.update_detaches || stops(step, situation)) && !changes.iter().all(Change::is_of_tag)
+        }
+        // If everything is deleted, nothing else can need it.
+        Action::Disable => !situation.desired.is_empty(),
+        Action::Create | Action::Repair(_) => false,
     };
     rests_on_absence && unsettled(history, situation).next().is_some()
 }

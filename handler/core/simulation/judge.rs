@@ -75,6 +75,11 @@ fn disables(call: &Call) -> bool {
         job_queue::Call::Update { update, .. } if update.enabled == Some(false)))
 }
 
+/// Whether an environment takes no more jobs.
+fn stops(call: &compute_environment::Call) -> bool {
+    matches!(call, compute_environment::Call::Update(update) if update.enabled == Some(false))
+}
+
 /// Whether a queue would get more environments than Batch takes, or none.
 fn names_too_many(call: &Call) -> bool {
     let order = match call {
@@ -219,6 +224,9 @@ impl World {
             self.fail(format!("{} takes it from under {user}", what()));
         }
         if let Call::ComputeEnvironment(call) = call {
+            if is_live && verb.is_some() && stops(call) && self.is_the_last_of_a_queue(id) {
+                self.fail(format!("{} leaves a queue of the live forge without an environment", what()));
+            }
             if verb == Some(Verb::Update) {
                 self.note_retiring(by, id, &now, call);
             }
@@ -226,6 +234,17 @@ impl World {
                 self.judge_sweep(by, &now, &what());
             }
         }
+    }
+
+    /// Whether no other environment of one of our queues takes jobs.
+    fn is_the_last_of_a_queue(&self, id: &ResourceId) -> bool {
+        let account = self.account.borrow();
+        let takes_jobs =
+            |id: &ResourceId| account.truth(id).is_some_and(|version| version.existing.is_enabled());
+        account
+            .referrers(id)
+            .filter(|user| user.existing.id.kind == Kind::JobQueue && user.is_ours())
+            .any(|queue| !queue.existing.refs.iter().any(|other| other != id && takes_jobs(other)))
     }
 
     /// A sweep deletes an environment: it has retired for long enough, and no rollback can need it.
