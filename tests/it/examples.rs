@@ -19,7 +19,7 @@ struct Example {
     outputs: Vec<String>,
 }
 
-/// Words that stand for what an account has, until it is seed_fored.
+/// Words that stand for what an account has, until they are seeded.
 const WORDS: [&str; 4] = ["VPC", "SUBNET_A", "SUBNET_B", "GROUP"];
 
 fn examples() -> Vec<Example> {

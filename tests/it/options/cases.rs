@@ -10,7 +10,7 @@ pub(super) type Row = (&'static str, fn(&Made) -> bool);
 /// A forge, and the properties that it shows.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    /// In capitals what is known only when the account has been seed_fored.
+    /// In capitals what is known only when the account has been seeded.
     pub(super) properties: Value,
     pub(super) rows: &'static [Row],
 }
