@@ -152,6 +152,17 @@ impl World {
         self.account.borrow().truth(id)
     }
 
+    /// Whether no other environment of one of our queues takes jobs.
+    pub(crate) fn is_the_last_of_a_queue(&self, id: &ResourceId) -> bool {
+        let account = self.account.borrow();
+        let takes_jobs =
+            |id: &ResourceId| account.truth(id).is_some_and(|version| version.existing.is_enabled());
+        account
+            .referrers(id)
+            .filter(|user| user.existing.id.kind == Kind::JobQueue && user.is_ours())
+            .any(|queue| !queue.existing.refs.iter().any(|other| other != id && takes_jobs(other)))
+    }
+
     /// Makes a resource, or puts another version in its place.
     pub(crate) fn put(&self, version: Version) {
         let id = version.existing.id.clone();

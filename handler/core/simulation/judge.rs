@@ -236,17 +236,6 @@ impl World {
         }
     }
 
-    /// Whether no other environment of one of our queues takes jobs.
-    fn is_the_last_of_a_queue(&self, id: &ResourceId) -> bool {
-        let account = self.account.borrow();
-        let takes_jobs =
-            |id: &ResourceId| account.truth(id).is_some_and(|version| version.existing.is_enabled());
-        account
-            .referrers(id)
-            .filter(|user| user.existing.id.kind == Kind::JobQueue && user.is_ours())
-            .any(|queue| !queue.existing.refs.iter().any(|other| other != id && takes_jobs(other)))
-    }
-
     /// A sweep deletes an environment: it has retired for long enough, and no rollback can need it.
     fn judge_sweep(&self, by: &str, environment: &Version, what: &str) {
         let since = environment.existing.tags.get(RETIRING_TAG).and_then(|since| parse_rfc3339(since));
