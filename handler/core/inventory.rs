@@ -1,7 +1,7 @@
 //! The observed state of one forge. PURE.
 
-use crate::registry::{Existing, Observed, Registered};
-use crate::resource::{AccountUse, Kind, Listing, ResourceId};
+use crate::registry::{Desired, Existing, Observed, Registered};
+use crate::resource::{AccountUse, Kind, Listing, ResourceId, TagChanges};
 use std::collections::BTreeMap;
 
 /// The observed state of one forge. Each new observation of a kind replaces the previous one.
@@ -18,6 +18,24 @@ impl Inventory {
         self.resources.retain(|id, _| id.kind != kind);
         self.resources.extend(listing.found.into_iter().map(|found| (found.id.clone(), found)));
         self.account.insert(kind, listing.account);
+    }
+
+    /// Adds a resource.
+    pub fn insert(&mut self, existing: Existing) {
+        self.resources.insert(existing.id.clone(), existing);
+    }
+
+    /// Removes a resource.
+    pub fn remove(&mut self, id: &ResourceId) {
+        self.resources.remove(id);
+    }
+
+    /// Gives a resource the tags that it should bear.
+    pub fn change_tags(&mut self, desired: &Desired) {
+        let Some(existing) = self.resources.get_mut(&desired.id) else { return };
+        let TagChanges { set, remove } = desired.tag_changes(existing);
+        existing.tags.extend(set);
+        existing.tags.retain(|key, _| !remove.contains(key));
     }
 
     /// The resource of this ID.

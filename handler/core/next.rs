@@ -99,13 +99,12 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     if !waits {
         return Err(history.stuck(plan));
     }
-    let kinds = kinds_to_look_at(plan, history, situation);
-    let pause = history.pause(situation);
+    let (after, kinds) = history.next_look(&kinds_to_look_at(plan, history, situation), situation);
     let until_settled = situation.settled.saturating_sub(now);
-    if is_held && (kinds.is_empty() || until_settled <= pause) {
+    if is_held && (kinds.is_empty() || until_settled <= after) {
         return Ok(Next::Look { after: until_settled, kinds: unsettled(history, situation).collect() });
     }
-    Ok(Next::Look { after: pause, kinds })
+    Ok(Next::Look { after, kinds })
 }
 
 /// The kinds that were not observed since an absence counts as proof.
@@ -185,7 +184,7 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
         Attempted::Failed(_) => false,
         Attempted::Accepted => now >= attempt.last + VISIBLE,
         // One look lies between two tries.
-        Attempted::Refused { .. } => history.has_looked(step.id.kind, attempt.last),
+        Attempted::Refused { .. } | Attempted::CutShort => history.has_looked(step.id.kind, attempt.last),
     };
     // Repairs and deletions are bounded by time: Batch accepts them and fails later.
     let is_bounded = matches!(step.action, Action::Create | Action::Update(_));
@@ -195,33 +194,42 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// The kinds to observe on the next tick: pending ones, and those that may hold the unseen cause of a refusal. The users
-/// of a resource are of later kinds.
+/// The kinds to observe next: pending ones, and those that may hold the unseen cause of a refusal. The users of a resource
+/// are of later kinds.
 fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -> BTreeSet<Kind> {
     let unseen = history
         .attempts
         .iter()
         .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
     let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind >= id.kind));
-    let settling = plan.settling.iter().map(|(id, _)| id.kind);
+    let settling = plan.settling.iter().map(|(id, _)| id).filter(|id| !is_blocked(id, situation));
     let ready = plan.ready().filter(|step| !is_unsettled(step, history, situation)).map(|step| step.id.kind);
-    users.chain(settling).chain(ready).collect()
+    users.chain(settling.map(|id| id.kind)).chain(ready).collect()
 }
 
-/// The kinds to observe after steps have been taken, and the pause before; `accepted` are the steps that AWS accepted.
-pub fn after_acting(
-    plan: &Plan,
-    history: &History,
-    situation: &Situation<'_>,
-    accepted: &[&Step],
-) -> (Duration, BTreeSet<Kind>) {
-    let kinds = kinds_to_look_at(plan, history, situation);
-    // IAM and EC2 resources exist at once, and so do tags. Batch resources and file systems take time.
-    let is_immediate = |step: &&Step| match &step.action {
-        Action::Update(changes) if changes.iter().all(Change::is_of_tag) => true,
-        _ => step.id.kind.traits().is_immediate,
-    };
-    (if accepted.iter().any(is_immediate) { Duration::ZERO } else { history.pause(situation) }, kinds)
+/// Whether a settling resource is not wanted, and another one has to go before it: whatever becomes of it, no step follows.
+fn is_blocked(id: &ResourceId, situation: &Situation<'_>) -> bool {
+    let is_desired = situation.desired.iter().any(|desired| desired.id == *id);
+    let mut referrers = situation.inventory.referrers(id);
+    !is_desired && referrers.any(|referrer| situation.owner.owns(&referrer.tags))
+}
+
+/// Enters the result of an accepted step into the inventory, if it needs no observation: a deletion that is complete, changed
+/// tags, a creation whose result the spec determines. Returns whether it did.
+pub fn enter(step: &Step, desired: &[Desired], inventory: &mut Inventory, now: &Now) -> bool {
+    let desired = desired.iter().find(|desired| desired.id == step.id);
+    match (&step.action, desired) {
+        (Action::Delete, _) if step.id.kind.traits().soonest.is_zero() => inventory.remove(&step.id),
+        (Action::Update(changes), Some(desired)) if changes.iter().all(Change::is_of_tag) => {
+            inventory.change_tags(desired);
+        }
+        (Action::Create, Some(desired)) => match desired.created(now.wall.secs()) {
+            Some(created) => inventory.insert(created),
+            None => return false,
+        },
+        _ => return false,
+    }
+    true
 }
 
 /// The calls of a step.

@@ -8,7 +8,7 @@ use crate::claim::writer::{Gate, Writer, Written};
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::inventory::Inventory;
 use crate::name::Names;
-use crate::next::{self, History, Next, Situation, after_acting, is_young, next};
+use crate::next::{self, History, Next, Situation, enter, is_young, next};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step, plan};
 use crate::port::Cloud;
@@ -113,11 +113,18 @@ pub async fn reconcile<C: Cloud>(
                 Gate::Open(open) => {
                     let accepted = act(writer, &open, &steps, &mut history, &situation).await?;
                     permit = Some(open);
-                    let gone = accepted.iter().filter(|step| step.action == Action::Delete);
-                    deleted.extend(gone.map(|step| step.id.clone()));
-                    let (pause, more) = after_acting(&plan, &history, &situation, &accepted);
-                    kinds = more;
-                    pause
+                    let now = writer.cloud.now();
+                    for (step, written) in accepted {
+                        if step.action == Action::Delete {
+                            deleted.insert(step.id.clone());
+                        }
+                        if written != Written::Done || !enter(step, &desired, &mut inventory, &now) {
+                            history.note_unseen(step.id.kind, now.mono);
+                        }
+                    }
+                    // What can be done next is decided before anything is observed.
+                    kinds.clear();
+                    Duration::ZERO
                 }
                 Gate::Unreachable(err) => {
                     kinds = steps.iter().map(|step| step.id.kind).collect();
@@ -196,7 +203,7 @@ async fn look<C: Cloud>(
     }
 }
 
-/// Executes steps concurrently. Returns those that AWS accepted.
+/// Executes steps concurrently. Returns those that AWS accepted, with the results of their calls.
 ///
 /// A transient refusal is recorded. Any other stops creations immediately, and a deletion only of the resource
 /// concerned.
@@ -206,52 +213,52 @@ async fn act<'p, C: Cloud>(
     steps: &[&'p Step],
     history: &mut History,
     situation: &Situation<'_>,
-) -> Result<Vec<&'p Step>> {
+) -> Result<Vec<(&'p Step, Written)>> {
     let seen: &History = history;
     let results = join_all(steps.iter().map(|step| take(writer, permit, step, seen, situation))).await;
     let mut failures = Vec::new();
     let mut accepted = Vec::new();
     let after = Situation { now: writer.cloud.now(), ..*situation };
     for (step, result) in steps.iter().zip(results) {
-        // A step that a permit's end has cut short goes on after the next look.
         history.note_sent(step, &after);
-        let Some(result) = result else { continue };
-        if result.is_ok() {
-            accepted.push(*step);
+        match result {
+            // It goes on after the next observation.
+            Ok(Written::PermitOver) => history.note_cut(step, after.now.mono),
+            Ok(written) => {
+                accepted.push((*step, written));
+                history.note_step(step, Ok(()), &after);
+            }
+            Err(err) => failures.extend(history.note_step(step, Err(err), &after)),
         }
-        failures.extend(history.note_step(step, result, &after));
     }
     if failures.is_empty() { Ok(accepted) } else { Err(Error::all(failures)) }
 }
 
-/// Executes one step, its calls in sequence. `None` if the permit expired before the last of them.
+/// Executes one step, its calls in sequence. Returns the result of the call that ended it, or of one that was not needed.
 async fn take<C: Cloud>(
     writer: &Writer<'_, C>,
     permit: &Permit,
     step: &Step,
     history: &History,
     situation: &Situation<'_>,
-) -> Option<Result<()>> {
+) -> Result<Written> {
     let begun = writer.cloud.now().mono;
     let work = async {
+        let mut result = Written::Done;
         for write in next::writes(step, history, situation)? {
             match Box::pin(writer.write(permit, &write)).await? {
                 Written::Done => {}
+                Written::Unneeded => result = Written::Unneeded,
                 // It may be somebody else's, made after the look: nothing more is done to it.
-                Written::Exists => break,
-                Written::PermitOver => return Ok(Written::PermitOver),
+                end @ (Written::Exists | Written::PermitOver) => return Ok(end),
             }
         }
-        Ok(Written::Done)
+        Ok(result)
     };
     let result = work.await;
     let took = writer.cloud.now().mono.saturating_sub(begun);
     log(situation.seed, step, took, result.as_ref().err());
-    match result {
-        Ok(Written::PermitOver) => None,
-        Ok(Written::Done | Written::Exists) => Some(Ok(())),
-        Err(err) => Some(Err(err)),
-    }
+    result
 }
 
 /// Logs one line per step.

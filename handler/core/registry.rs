@@ -89,6 +89,19 @@ macro_rules! registry {
                 writes(&self.id, calls)
             }
 
+            /// The resource right after its creation, in seconds since 1970, if its spec determines that.
+            pub fn created(&self, at: i64) -> Option<Existing> {
+                let (observed, refs) = match &self.spec {
+                    $(Some(Spec::$kind(spec)) => {
+                        let (observed, refs) = <resources::$module::$kind as Resource>::created(spec)?;
+                        (Observed::$kind(Arc::new(observed)), refs)
+                    })+
+                    None => return None,
+                };
+                let (id, tags) = (self.id.clone(), self.tags.clone());
+                Some(Existing { id, tags, phase: Phase::Settled, refs, created: Some(at), observed })
+            }
+
             /// The calls that bring what exists to what is desired, tags first.
             pub fn update(&self, existing: &Existing) -> Vec<Write> {
                 let tags = self.tag_changes(existing);
@@ -194,7 +207,8 @@ impl Desired {
         self.is_draining || inventory.get(&self.id).is_some_and(is_so)
     }
 
-    fn tag_changes(&self, existing: &Existing) -> TagChanges {
+    /// The changes of an observed resource's tags.
+    pub fn tag_changes(&self, existing: &Existing) -> TagChanges {
         TagChanges::between(&existing.tags, &self.tags, &self.remove_tags)
     }
 

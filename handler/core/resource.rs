@@ -8,6 +8,7 @@ use crate::error::ServiceError;
 use crate::for_each_kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -32,8 +33,9 @@ for_each_kind!(kind_enum);
 pub struct Traits {
     /// The kind in messages.
     pub noun: &'static str,
-    /// Whether a change is visible at the next observation; Batch and file systems need time.
-    pub is_immediate: bool,
+    /// The shortest time in which AWS has been seen to complete a change; zero if a change is complete once it has been
+    /// accepted. Nothing is observed earlier.
+    pub soonest: Duration,
     /// The quota per account and region.
     pub quota: Option<usize>,
     /// Whether instances use it until they terminate, so that it is deleted only after the last compute environment.
@@ -247,6 +249,11 @@ pub trait Resource {
 
     /// The calls that create a resource, in sequence.
     fn create(name: &str, spec: &Self::Spec, tags: &Tags) -> Vec<Self::Call>;
+
+    /// The state right after the creation, and the resources that it refers to, if the spec determines both.
+    fn created(_spec: &Self::Spec) -> Option<(Self::Observed, Vec<ResourceId>)> {
+        None
+    }
 
     /// The calls that update a resource to its spec, sending only differences.
     fn update(name: &str, spec: &Self::Spec, observed: &Self::Observed) -> Vec<Self::Call>;

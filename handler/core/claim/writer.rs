@@ -176,7 +176,7 @@ impl<C: Cloud> Writer<'_, C> {
         self.last_write.set(Some(self.cloud.now().mono));
         match self.cloud.write(permit, write).await {
             Err(Error::Call { source, .. }) if write.call.tolerates(&source) => {
-                Ok(if source.is_taken() { Written::Exists } else { Written::Done })
+                Ok(if source.is_taken() { Written::Exists } else { Written::Unneeded })
             }
             Err(err) => Err(err),
             Ok(()) => Ok(Written::Done),
@@ -187,8 +187,10 @@ impl<C: Cloud> Writer<'_, C> {
 /// The result of a write that AWS did not refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It was made, or was not needed.
+    /// It was made.
     Done,
+    /// It was not needed; the next observation shows why.
+    Unneeded,
     /// The resource exists already; the next observation shows its owner.
     Exists,
     /// It was not sent: the permit has expired.

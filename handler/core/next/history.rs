@@ -12,6 +12,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long tag-based permissions may take to know a new resource.
 const TAG_LAG: Duration = Duration::from_mins(1);
+/// Kinds that are due within this time are observed together.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// The attempts and observations of one invocation on one forge. The ages of resources come from AWS.
 #[derive(Debug, Default)]
@@ -21,8 +23,10 @@ pub struct History {
     pub(super) repairs: BTreeMap<ResourceId, u32>,
     /// The start of the last observation of each kind.
     looked: BTreeMap<Kind, Duration>,
-    /// When each kind was last written to.
+    /// When each kind was last written to, if the result is not known without an observation.
     written: BTreeMap<Kind, Duration>,
+    /// When AWS last accepted a write of each kind whose result has to be observed.
+    accepted: BTreeMap<Kind, Duration>,
     progress: Duration,
     looks: u32,
     /// The last attempt to create each resource, whatever its result.
@@ -50,6 +54,8 @@ pub(super) enum Attempted {
     Refused { since: Duration, reason: String, has_unseen_cause: bool },
     /// AWS refused it for good.
     Failed(Error),
+    /// The permit expired before its last call.
+    CutShort,
 }
 
 impl History {
@@ -119,7 +125,6 @@ impl History {
     pub fn note_step(&mut self, step: &Step, result: Result<()>, situation: &Situation<'_>) -> Option<Error> {
         let now = situation.now.mono;
         let action = step.action.as_str();
-        self.written.insert(step.id.kind, now);
         let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action).cloned();
         let tries = before.as_ref().map_or(0, |attempt| attempt.tries);
         let err = match result {
@@ -133,6 +138,7 @@ impl History {
             }
             Err(err) => err,
         };
+        self.written.insert(step.id.kind, now);
         let since = match before.map(|attempt| attempt.result) {
             Some(Attempted::Refused { since, .. }) => since,
             _ => now,
@@ -145,6 +151,22 @@ impl History {
             && !matches!(step.action, Action::Disable | Action::Delete);
         self.attempts.insert(step.id.clone(), Attempt { action, last: now, tries, result });
         ends.then_some(err)
+    }
+
+    /// Records that a step was cut short.
+    pub fn note_cut(&mut self, step: &Step, now: Duration) {
+        let action = step.action.as_str();
+        let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action);
+        let tries = before.map_or(0, |attempt| attempt.tries);
+        self.written.insert(step.id.kind, now);
+        self.attempts
+            .insert(step.id.clone(), Attempt { action, last: now, tries, result: Attempted::CutShort });
+    }
+
+    /// Records that the result of an accepted step has to be observed.
+    pub fn note_unseen(&mut self, kind: Kind, now: Duration) {
+        self.written.insert(kind, now);
+        self.accepted.insert(kind, now);
     }
 
     fn note_success(&mut self, step: &Step, situation: &Situation<'_>) {
@@ -210,12 +232,34 @@ impl History {
         plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
     }
 
-    /// The pause before the next observation.
+    /// The next observation of pending kinds: the pause before it, and the kinds that are due then.
     ///
-    /// Two seconds at first (3.5 if all is deleted), five after a while, and longer for changes that take minutes. It grows with the number of
-    /// environments and queues of the account in transition, because all share 50 calls per second with Nextflow. The
-    /// forge's ID determines the jitter.
-    pub(super) fn pause(&self, situation: &Situation<'_>) -> Duration {
+    /// A kind is observed when AWS may first have completed an accepted change of it, and then at intervals.
+    pub(super) fn next_look(
+        &self,
+        kinds: &BTreeSet<Kind>,
+        situation: &Situation<'_>,
+    ) -> (Duration, BTreeSet<Kind>) {
+        let interval = self.interval(situation);
+        let due = |kind: Kind| {
+            let looked = self.looked.get(&kind).copied().unwrap_or_default();
+            match self.accepted.get(&kind) {
+                Some(accepted) if *accepted >= looked => *accepted + kind.traits().soonest,
+                _ => looked.max(self.written.get(&kind).copied().unwrap_or_default()) + interval,
+            }
+        };
+        let Some(first) = kinds.iter().map(|kind| due(*kind)).min() else { return Default::default() };
+        let together = first.max(situation.now.mono) + TOGETHER;
+        let kinds = kinds.iter().copied().filter(|kind| due(*kind) <= together).collect();
+        (first.saturating_sub(situation.now.mono), kinds)
+    }
+
+    /// The interval between observations.
+    ///
+    /// Two seconds at first (3.5 if all is deleted), five after a while, and twelve for changes that take minutes. It grows
+    /// with the number of environments and queues of the account in transition, because all share 50 calls per second with
+    /// Nextflow. The forge's ID determines the jitter.
+    fn interval(&self, situation: &Situation<'_>) -> Duration {
         let waited = situation.now.mono.saturating_sub(self.progress).as_secs_f64();
         let base = match waited {
             ..30.0 => 2.0,

@@ -5,6 +5,7 @@
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Recovery, Resource, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// Batch compute environments.
 #[derive(Debug)]
@@ -172,7 +173,7 @@ impl Resource for ComputeEnvironment {
     const KIND: Kind = Kind::ComputeEnvironment;
     const TRAITS: Traits = Traits {
         noun: "compute environment",
-        is_immediate: false,
+        soonest: Duration::from_secs(4),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: true,

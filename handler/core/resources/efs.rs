@@ -6,6 +6,7 @@
 use crate::error::ServiceError;
 use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// EFS file systems.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Resource for Efs {
     const KIND: Kind = Kind::Efs;
     const TRAITS: Traits = Traits {
         noun: "EFS file system",
-        is_immediate: false,
+        soonest: Duration::from_secs(4),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

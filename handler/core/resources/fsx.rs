@@ -6,6 +6,7 @@
 use crate::error::ServiceError;
 use crate::name::{STACK_TAG, hash8};
 use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// FSx for Lustre file systems.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Resource for Fsx {
     const KIND: Kind = Kind::Fsx;
     const TRAITS: Traits = Traits {
         noun: "FSx file system",
-        is_immediate: false,
+        soonest: Duration::from_secs(60),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

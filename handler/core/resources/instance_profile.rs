@@ -1,7 +1,8 @@
 //! IAM instance profiles, which pass a role to EC2 instances.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// IAM instance profiles.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Resource for InstanceProfile {
     const KIND: Kind = Kind::InstanceProfile;
     const TRAITS: Traits = Traits {
         noun: "instance profile",
-        is_immediate: true,
+        soonest: Duration::ZERO,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,
@@ -85,6 +86,10 @@ impl Resource for InstanceProfile {
 
     fn create(_name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
         vec![Call::Create(tags.clone()), Call::AddRole(spec.role.clone())]
+    }
+
+    fn created(spec: &Spec) -> Option<(Observed, Vec<ResourceId>)> {
+        Some((Observed { roles: vec![spec.role.clone()] }, vec![ResourceId::new(Kind::Role, &spec.role)]))
     }
 
     fn update(_name: &str, spec: &Spec, observed: &Observed) -> Vec<Call> {

@@ -3,6 +3,7 @@
 use super::name_of;
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// Why Batch may find a RUNNABLE job unschedulable.
 const REASONS: [&str; 3] = [
@@ -141,7 +142,7 @@ impl Resource for JobQueue {
     const KIND: Kind = Kind::JobQueue;
     const TRAITS: Traits = Traits {
         noun: "job queue",
-        is_immediate: false,
+        soonest: Duration::from_secs(2),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: false,

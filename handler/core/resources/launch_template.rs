@@ -4,6 +4,7 @@
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// EC2 launch templates.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Resource for LaunchTemplate {
     const KIND: Kind = Kind::LaunchTemplate;
     const TRAITS: Traits = Traits {
         noun: "launch template",
-        is_immediate: true,
+        soonest: Duration::ZERO,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,

@@ -2,6 +2,7 @@
 
 use crate::error::ServiceError;
 use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use std::time::Duration;
 
 /// CloudWatch log groups.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Resource for LogGroup {
     const KIND: Kind = Kind::LogGroup;
     const TRAITS: Traits = Traits {
         noun: "log group",
-        is_immediate: true,
+        soonest: Duration::ZERO,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

@@ -4,9 +4,10 @@
 //! concurrently.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Traits};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// IAM roles.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Resource for Role {
     const KIND: Kind = Kind::Role;
     const TRAITS: Traits = Traits {
         noun: "role",
-        is_immediate: true,
+        soonest: Duration::ZERO,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
@@ -156,6 +157,11 @@ impl Resource for Role {
         let mut calls = vec![Call::Create { trust, boundary, tags: tags.clone() }];
         calls.extend(missing_policies(spec, &BTreeSet::new(), &BTreeMap::new()));
         calls
+    }
+
+    fn created(spec: &Spec) -> Option<(Observed, Vec<ResourceId>)> {
+        let Spec { trust, managed, inline, boundary, exact: _ } = spec.clone();
+        Some((Observed { trust, managed, inline, boundary }, Vec::new()))
     }
 
     fn update(_name: &str, spec: &Spec, observed: &Observed) -> Vec<Call> {

@@ -123,7 +123,9 @@ fn fate(world: &World, is_doomed: bool) -> Fate {
 fn invoke(world: &Rc<World>, mut event: Event) {
     let fate = event.planned.take().unwrap_or_else(|| fate(world, event.is_doomed));
     let payload = event.payload.clone();
-    if payload.timeout <= 600 * S && fate.freeze_for > 60 * S {
+    // The last minute is for what is under way and for the response. A clock that stood still does not know that half of it
+    // has gone.
+    if payload.timeout <= 600 * S && fate.freeze_for > 30 * S {
         world.excuse("a short ServiceTimeout and a freeze");
     }
     world.say(|| {
