@@ -99,7 +99,7 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     if !waits {
         return Err(history.stuck(plan));
     }
-    let (after, kinds) = history.next_look(&kinds_to_look_at(plan, history, situation), situation);
+    let (after, kinds) = next_look(plan, history, situation);
     let until_settled = situation.settled.saturating_sub(now);
     if is_held && (kinds.is_empty() || until_settled <= after) {
         return Ok(Next::Look { after: until_settled, kinds: unsettled(history, situation).collect() });
@@ -171,7 +171,6 @@ enum Judged {
 
 /// Whether to take a ready step now.
 fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Judged> {
-    let now = situation.now.mono;
     if is_unsettled(step, history, situation) {
         return Ok(Judged::Unsettled);
     }
@@ -179,10 +178,10 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     else {
         return Ok(Judged::Take);
     };
-    let is_accepted = matches!(attempt.result, Attempted::Accepted);
+    let is_accepted = matches!(attempt.result, Attempted::Accepted { .. });
     let again = match attempt.result {
         Attempted::Failed(_) => false,
-        Attempted::Accepted => now >= attempt.last + VISIBLE,
+        Attempted::Accepted { .. } => history.has_looked(step.id.kind, attempt.last + VISIBLE),
         // One look lies between two tries.
         Attempted::Refused { .. } | Attempted::CutShort => history.has_looked(step.id.kind, attempt.last),
     };
@@ -194,24 +193,27 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// The kinds to observe next: pending ones, and those that may hold the unseen cause of a refusal. The users of a resource
-/// are of later kinds.
-fn kinds_to_look_at(plan: &Plan, history: &History, situation: &Situation<'_>) -> BTreeSet<Kind> {
+/// The next observation: of what is pending, and of the kinds that may hold the unseen cause of a refusal. The users of a
+/// resource are of later kinds.
+fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Duration, BTreeSet<Kind>) {
     let unseen = history
         .attempts
         .iter()
         .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
-    let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind >= id.kind));
-    let settling = plan.settling.iter().map(|(id, _)| id).filter(|id| !is_blocked(id, situation));
-    let ready = plan.ready().filter(|step| !is_unsettled(step, history, situation)).map(|step| step.id.kind);
-    users.chain(settling.map(|id| id.kind)).chain(ready).collect()
+    let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind > id.kind));
+    let settling = plan.settling.iter().map(|(id, _)| id);
+    let ready = plan.ready().filter(|step| !is_unsettled(step, history, situation)).map(|step| &step.id);
+    let pending = settling.chain(ready).filter(|id| !is_blocked(id, history, situation));
+    history.next_look(&pending.collect::<Vec<_>>(), &users.collect::<Vec<_>>(), situation)
 }
 
-/// Whether a settling resource is not wanted, and another one has to go before it: whatever becomes of it, no step follows.
-fn is_blocked(id: &ResourceId, situation: &Situation<'_>) -> bool {
+/// Whether AWS works on a resource that is not wanted, and another one has to go before it: whatever becomes of it, no step
+/// follows.
+fn is_blocked(id: &ResourceId, history: &History, situation: &Situation<'_>) -> bool {
     let is_desired = situation.desired.iter().any(|desired| desired.id == *id);
     let mut referrers = situation.inventory.referrers(id);
-    !is_desired && referrers.any(|referrer| situation.owner.owns(&referrer.tags))
+    let is_refused = history.attempts.get(id).is_some_and(|attempt| attempt.is_refused());
+    !is_desired && !is_refused && referrers.any(|referrer| situation.owner.owns(&referrer.tags))
 }
 
 /// Enters the result of an accepted step into the inventory, if it needs no observation: a deletion that is complete, changed
@@ -219,7 +221,7 @@ fn is_blocked(id: &ResourceId, situation: &Situation<'_>) -> bool {
 pub fn enter(step: &Step, desired: &[Desired], inventory: &mut Inventory, now: &Now) -> bool {
     let desired = desired.iter().find(|desired| desired.id == step.id);
     match (&step.action, desired) {
-        (Action::Delete, _) if step.id.kind.traits().soonest.is_zero() => inventory.remove(&step.id),
+        (Action::Delete, _) if step.id.kind.traits().soonest_gone.is_zero() => inventory.remove(&step.id),
         (Action::Update(changes), Some(desired)) if changes.iter().all(Change::is_of_tag) => {
             inventory.change_tags(desired);
         }

@@ -21,6 +21,7 @@ use crate::name::ForgeId;
 use crate::network::Network;
 use crate::operation::begin::{Begun, Failed, Held};
 use crate::port::{Cloud, Now, Timestamp, Undelivered};
+use crate::properties::Properties;
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
@@ -223,21 +224,20 @@ impl<C: Cloud> Operation<'_, C> {
 
     async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {
         let cx = self.intent.context(&self.intent.forge);
-        let network = match &self.intent.wanted {
-            Some(Ok(wanted)) => Box::pin(self.cloud.network(wanted, &cx.names)).await,
-            _ => Ok(Network::default()),
-        };
         let is_rollback = held.is_rollback || self.is_rolling_back().await;
         let kinds = self.deployment.kinds();
         let intent = &self.intent;
-        let decide = |inventory: &Inventory| intent.decide(&cx, &network, inventory, is_rollback);
-        self.reconcile(held, &cx, &kinds, &decide).await
+        let decide = |inventory: &Inventory, network: &Result<Network>| {
+            intent.decide(&cx, network, inventory, is_rollback)
+        };
+        let placed = self.intent.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
+        self.reconcile(held, &cx, &kinds, placed, &decide).await
     }
 
     /// Whether the stack is undoing an Update that had succeeded. This matters only to a file system that may have
     /// grown.
     async fn is_rolling_back(&self) -> bool {
-        let grows = |wanted: &crate::properties::Properties| wanted.fsx_size.is_some();
+        let grows = |wanted: &Properties| wanted.fsx_size.is_some();
         let asks = self.intent.verb == Verb::Update
             && self.intent.wanted.as_ref().is_some_and(|wanted| wanted.as_ref().is_ok_and(grows));
         if !asks {
@@ -285,9 +285,9 @@ impl<C: Cloud> Operation<'_, C> {
         };
         let cx = self.intent.context(id);
         let intent = &self.intent;
-        let decide = |inventory: &Inventory| intent.decide_removal(&cx, inventory);
+        let decide = |inventory: &Inventory, _: &Result<Network>| intent.decide_removal(&cx, inventory);
         // A file system may have been made before the deployer turned them off.
-        let outcome = self.reconcile(held, &cx, Kind::ALL, &decide).await;
+        let outcome = self.reconcile(held, &cx, Kind::ALL, None, &decide).await;
         self.release_forge(&forge, &outcome).await;
         outcome
     }
@@ -297,12 +297,14 @@ impl<C: Cloud> Operation<'_, C> {
         held: &Held,
         cx: &crate::desired::Context,
         kinds: &[Kind],
+        placed: Option<&Properties>,
         desired: crate::reconcile::DesiredState<'_>,
     ) -> Result<Outcome> {
         let target = Target {
             names: &cx.names,
             owner: &cx.owner,
             kinds,
+            placed,
             until: self.window.until,
             settled: held.settled,
         };

@@ -8,13 +8,15 @@ use crate::claim::writer::{Gate, Writer, Written};
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::inventory::Inventory;
 use crate::name::Names;
+use crate::network::Network;
 use crate::next::{self, History, Next, Situation, enter, is_young, next};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step, plan};
 use crate::port::Cloud;
+use crate::properties::Properties;
 use crate::registry::{Desired, Existing};
 use crate::resource::{Kind, ResourceId};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -33,6 +35,8 @@ pub struct Target<'a> {
     pub owner: &'a Owner,
     /// The kinds to observe.
     pub kinds: &'a [Kind],
+    /// The properties whose network is observed too.
+    pub placed: Option<&'a Properties>,
     /// When to stop, by the monotonic clock.
     pub until: Duration,
     /// From when on absences count, by the monotonic clock.
@@ -62,8 +66,8 @@ pub struct Done {
     pub deleted: BTreeSet<ResourceId>,
 }
 
-/// The desired resources, given the observed ones.
-pub type DesiredState<'a> = &'a (dyn Fn(&Inventory) -> Result<Vec<Desired>> + Sync);
+/// The desired resources, given the observed ones and the network.
+pub type DesiredState<'a> = &'a (dyn Fn(&Inventory, &Result<Network>) -> Result<Vec<Desired>> + Sync);
 
 /// Reconciles a forge with its desired state.
 ///
@@ -80,14 +84,17 @@ pub async fn reconcile<C: Cloud>(
     let mut deleted = BTreeSet::new();
     let mut kinds: BTreeSet<Kind> = target.kinds.iter().copied().collect();
     let mut permit: Option<Permit> = None;
+    let mut begun = writer.cloud.now().mono;
+    // The network is observed once, with all kinds.
+    let (network, mut pending) =
+        join(network(writer.cloud, target), look(writer.cloud, target, &kinds, &mut inventory)).await;
     loop {
-        let begun = writer.cloud.now().mono;
-        if let Some(pending) = look(writer.cloud, target, &kinds, &mut inventory).await? {
+        if let Some(pending) = pending? {
             return Ok(Outcome::Pending(pending));
         }
         history.note_look(&kinds, begun);
 
-        let desired = desired_state(&inventory)?;
+        let desired = desired_state(&inventory, &network)?;
         let now = writer.cloud.now();
         let may_lag =
             |existing: &Existing| history.has_repaired(&existing.id) || is_young(existing, &inventory, &now);
@@ -119,7 +126,7 @@ pub async fn reconcile<C: Cloud>(
                             deleted.insert(step.id.clone());
                         }
                         if written != Written::Done || !enter(step, &desired, &mut inventory, &now) {
-                            history.note_unseen(step.id.kind, now.mono);
+                            history.note_unseen(step, now.mono);
                         }
                     }
                     // What can be done next is decided before anything is observed.
@@ -135,8 +142,10 @@ pub async fn reconcile<C: Cloud>(
             },
         };
         if !rest(writer.cloud, pause, target.until).await {
-            return Ok(Outcome::Pending(pending(&plan, &history).into_iter().chain(unreachable).collect()));
+            return Ok(Outcome::Pending(left(&plan, &history).into_iter().chain(unreachable).collect()));
         }
+        begun = writer.cloud.now().mono;
+        pending = look(writer.cloud, target, &kinds, &mut inventory).await;
     }
 }
 
@@ -163,9 +172,16 @@ async fn ask<C: Cloud>(writer: &Writer<'_, C>, last: Option<Permit>) -> Result<G
     }
 }
 
-fn pending(plan: &Plan, history: &History) -> Vec<String> {
+fn left(plan: &Plan, history: &History) -> Vec<String> {
     let pending = history.pending(plan);
     if pending.is_empty() { vec!["earlier changes to become visible".to_owned()] } else { pending }
+}
+
+async fn network<C: Cloud>(cloud: &C, target: &Target<'_>) -> Result<Network> {
+    match target.placed {
+        Some(properties) => Box::pin(cloud.network(properties, target.names)).await,
+        None => Ok(Network::default()),
+    }
 }
 
 /// Observes some kinds concurrently and replaces their inventory. Throttled and failed reads are retried, which only

@@ -33,9 +33,11 @@ for_each_kind!(kind_enum);
 pub struct Traits {
     /// The kind in messages.
     pub noun: &'static str,
-    /// The shortest time in which AWS has been seen to complete a change; zero if a change is complete once it has been
-    /// accepted. Nothing is observed earlier.
+    /// The shortest time in which AWS has been seen to complete a creation or an update; zero if a change is complete once
+    /// it has been accepted. Nothing is observed earlier.
     pub soonest: Duration,
+    /// The same for disabling and deleting.
+    pub soonest_gone: Duration,
     /// The quota per account and region.
     pub quota: Option<usize>,
     /// Whether instances use it until they terminate, so that it is deleted only after the last compute environment.

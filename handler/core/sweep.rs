@@ -11,6 +11,7 @@ use crate::error::{Result, chain};
 use crate::event::parse_rfc3339;
 use crate::inventory::Inventory;
 use crate::name::{ForgeId, Names, RETIRING_TAG, RoleKind};
+use crate::network::Network;
 use crate::owner::Owner;
 use crate::port::{Cloud, Now, Sweepable};
 use crate::reconcile::{Done, Outcome, Target, reconcile};
@@ -108,6 +109,7 @@ impl<C: Cloud> Sweep<'_, C> {
             names: &self.names,
             owner: &self.owner,
             kinds: &KINDS,
+            placed: None,
             until: self.until,
             settled: now.mono + lag,
         };
@@ -127,7 +129,7 @@ impl<C: Cloud> Sweep<'_, C> {
             least_age: self.least_age(in_progress),
             is_at_rest: in_progress == Some(false),
         };
-        let desired = |inventory: &Inventory| Ok(rules.desired(inventory));
+        let desired = |inventory: &Inventory, _: &Result<Network>| Ok(rules.desired(inventory));
         Ok(match Box::pin(reconcile(&writer, &target, &desired)).await? {
             Outcome::Done(Done { inventory, deleted }) => Report {
                 collected: deleted.iter().map(ToString::to_string).collect(),

@@ -113,6 +113,15 @@ async fn queues_answer_alike() {
 }
 
 #[tokio::test]
+async fn what_is_entered_without_a_look_is_what_a_look_shows() {
+    let both = sides::enter(scripts::iam::known_without_a_look).await;
+    assert_eq!(both.len(), 4, "a role and a profile on each side");
+    for (entered, shown) in both {
+        assert_eq!(Some(entered), shown);
+    }
+}
+
+#[tokio::test]
 async fn every_exception_is_a_script() {
     let all = [
         scripts::iam::SCRIPTS,

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::error::{Error, Result};
 use tower_forge_core::name::{Names, Pool};
-use tower_forge_core::registry::{Call, Observed, Write};
+use tower_forge_core::registry::{Call, Desired, Existing, Observed, Write};
 use tower_forge_core::resource::{Kind, Listing, MutatingCall as _, ResourceId};
 use tower_forge_core::resources::launch_template;
 use tower_forge_edge::clock::HostClock;
@@ -220,14 +220,47 @@ fn name_template(write: &mut Write, given: &str) {
     }
 }
 
-/// Plays a script on both sides: the differences.
-pub(crate) async fn play(script: fn(&Site) -> Vec<Step>) -> Vec<String> {
+/// What the engine enters for created resources without a look, and what a look then shows on one side.
+async fn entered(of: &impl Side, site: &Site, resources: &[Desired]) -> Vec<(Existing, Option<Existing>)> {
+    let mut both = Vec::new();
+    for resource in resources {
+        for write in resource.create() {
+            of.write(&write).await.unwrap_or_else(|err| panic!("{write:?}: {err:?}"));
+        }
+        let shown = of.list(resource.id.kind, &site.names).await.expect("a look");
+        let shown = shown.found.into_iter().find(|found| found.id == resource.id);
+        let shown = shown.map(|shown| Existing { created: shown.created.map(|_| 0), ..shown });
+        both.push((resource.created(0).expect("known without a look"), shown));
+    }
+    both
+}
+
+/// Creates resources on both sides, and compares what the engine enters without a look with what a look shows.
+pub(crate) async fn enter(resources: fn(&Site) -> Vec<Desired>) -> Vec<(Existing, Option<Existing>)> {
+    let (adapter, site) = real().await;
+    let mut both = entered(&adapter, &site, &resources(&site)).await;
+    let (world, site) = simulated();
+    both.extend(entered(&world, &site, &resources(&site)).await);
+    both
+}
+
+async fn real() -> (Adapter, Site) {
     let adapter = Adapter::new().await;
     let site = adapter.site().await;
+    (adapter, site)
+}
+
+fn simulated() -> (Simulated, Site) {
+    let world = Simulated(World::new(Rng::of_seed(1), false, |_| Mix::default()));
+    (world, Site::new(SIMULATED_ACCOUNT, vec!["subnet-1".to_owned()], "sg-1".to_owned()))
+}
+
+/// Plays a script on both sides: the differences.
+pub(crate) async fn play(script: fn(&Site) -> Vec<Step>) -> Vec<String> {
+    let (adapter, site) = real().await;
     let real = answers(&adapter, &site, script(&site)).await;
-    let simulated = Simulated(World::new(Rng::of_seed(1), false, |_| Mix::default()));
-    let site = Site::new(SIMULATED_ACCOUNT, vec!["subnet-1".to_owned()], "sg-1".to_owned());
-    let simulated = answers(&simulated, &site, script(&site)).await;
+    let (world, site) = simulated();
+    let simulated = answers(&world, &site, script(&site)).await;
     assert_eq!(real.len(), simulated.len());
     let both = real.into_iter().zip(simulated).filter(|(real, simulated)| real != simulated);
     both.map(|((step, real), (_, simulated))| {

@@ -25,8 +25,6 @@ pub struct History {
     looked: BTreeMap<Kind, Duration>,
     /// When each kind was last written to, if the result is not known without an observation.
     written: BTreeMap<Kind, Duration>,
-    /// When AWS last accepted a write of each kind whose result has to be observed.
-    accepted: BTreeMap<Kind, Duration>,
     progress: Duration,
     looks: u32,
     /// The last attempt to create each resource, whatever its result.
@@ -46,10 +44,16 @@ pub(super) struct Attempt {
     pub(super) result: Attempted,
 }
 
+impl Attempt {
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.result, Attempted::Refused { .. } | Attempted::CutShort)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Attempted {
-    /// AWS accepted it.
-    Accepted,
+    /// AWS accepted it; when that may first be complete.
+    Accepted { soonest: Duration },
     /// A transient refusal; since when, and why.
     Refused { since: Duration, reason: String, has_unseen_cause: bool },
     /// AWS refused it for good.
@@ -131,7 +135,12 @@ impl History {
             Ok(()) => {
                 self.progress = now;
                 self.note_success(step, situation);
-                let result = Attempted::Accepted;
+                let traits = step.id.kind.traits();
+                let takes = match step.action {
+                    Action::Disable | Action::Delete => traits.soonest_gone,
+                    Action::Create | Action::Update(_) | Action::Repair(_) => traits.soonest,
+                };
+                let result = Attempted::Accepted { soonest: now + takes };
                 self.attempts
                     .insert(step.id.clone(), Attempt { action, last: now, tries: tries + 1, result });
                 return None;
@@ -164,9 +173,8 @@ impl History {
     }
 
     /// Records that the result of an accepted step has to be observed.
-    pub fn note_unseen(&mut self, kind: Kind, now: Duration) {
-        self.written.insert(kind, now);
-        self.accepted.insert(kind, now);
+    pub fn note_unseen(&mut self, step: &Step, now: Duration) {
+        self.written.insert(step.id.kind, now);
     }
 
     fn note_success(&mut self, step: &Step, situation: &Situation<'_>) {
@@ -232,42 +240,49 @@ impl History {
         plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
     }
 
-    /// The next observation of pending kinds: the pause before it, and the kinds that are due then.
+    /// The next observation of pending resources, and of kinds: the pause before it, and the kinds that are due then.
     ///
-    /// A kind is observed when AWS may first have completed an accepted change of it, and then at intervals.
+    /// A resource is observed when AWS may first have completed an accepted change of it, and then at intervals.
     pub(super) fn next_look(
         &self,
-        kinds: &BTreeSet<Kind>,
+        pending: &[&ResourceId],
+        kinds: &[Kind],
         situation: &Situation<'_>,
     ) -> (Duration, BTreeSet<Kind>) {
         let interval = self.interval(situation);
-        let due = |kind: Kind| {
-            let looked = self.looked.get(&kind).copied().unwrap_or_default();
-            match self.accepted.get(&kind) {
-                Some(accepted) if *accepted >= looked => *accepted + kind.traits().soonest,
-                _ => looked.max(self.written.get(&kind).copied().unwrap_or_default()) + interval,
+        let at = |times: &BTreeMap<Kind, Duration>, kind| times.get(&kind).copied().unwrap_or_default();
+        let again = |kind| at(&self.looked, kind).max(at(&self.written, kind)) + interval;
+        let due = |id: &ResourceId| match self.attempts.get(id) {
+            Some(Attempt { result: Attempted::Accepted { soonest }, last, .. }) => {
+                if at(&self.looked, id.kind) <= *last { *soonest } else { again(id.kind).max(*soonest) }
             }
+            _ => again(id.kind),
         };
-        let Some(first) = kinds.iter().map(|kind| due(*kind)).min() else { return Default::default() };
-        let together = first.max(situation.now.mono) + TOGETHER;
-        let kinds = kinds.iter().copied().filter(|kind| due(*kind) <= together).collect();
-        (first.saturating_sub(situation.now.mono), kinds)
+        let all: Vec<(Kind, Duration)> = pending
+            .iter()
+            .map(|id| (id.kind, due(id)))
+            .chain(kinds.iter().map(|kind| (*kind, again(*kind))))
+            .collect();
+        let now = situation.now.mono;
+        let first = all.iter().map(|(_, due)| *due).min().unwrap_or_default().max(now);
+        let due = all.into_iter().filter(|(_, due)| *due <= first + TOGETHER);
+        (first - now, due.map(|(kind, _)| kind).collect())
     }
 
     /// The interval between observations.
     ///
-    /// Two seconds at first (3.5 if all is deleted), five after a while, and twelve for changes that take minutes. It grows
-    /// with the number of environments and queues of the account in transition, because all share 50 calls per second with
-    /// Nextflow. The forge's ID determines the jitter.
+    /// Two seconds for half a minute, or three for twenty seconds if all is deleted, because nobody waits for that as for what
+    /// is created; then five, and twelve for changes that take minutes. It grows with the number of environments and queues
+    /// of the account in transition, because all share 50 calls per second with Nextflow. The forge's ID determines the jitter.
     fn interval(&self, situation: &Situation<'_>) -> Duration {
-        let waited = situation.now.mono.saturating_sub(self.progress).as_secs_f64();
+        let waited = situation.now.mono.saturating_sub(self.progress).as_secs();
+        let is_deletion = situation.desired.is_empty();
         let base = match waited {
-            ..30.0 => 2.0,
-            ..120.0 => 5.0,
+            ..20 if is_deletion => 3.0,
+            ..30 if !is_deletion => 2.0,
+            ..120 => 5.0,
             _ => 12.0,
         };
-        // Nobody waits for what is deleted as for what is made.
-        let base = if situation.desired.is_empty() { f64::max(base, 3.5) } else { base };
         #[allow(clippy::cast_precision_loss)] // at most a hundred
         let crowd = situation.inventory.in_transition() as f64 * 0.15;
         let seed =

@@ -150,3 +150,91 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let err = refuse(&plan, &inventory).unwrap_err().to_string();
     assert!(err.contains("49 compute environments") && err.contains("needs 2 more"), "{err}");
 }
+
+/// The next observation after these steps were accepted ten seconds ago, of a forge that is to go.
+fn after_deleting(accepted: &[(Kind, &str, Action)], inventory: &Inventory, at: u64) -> (u64, Vec<Kind>) {
+    let owner = context().owner;
+    let mut history = History::default();
+    history.note_look(&all(), S(100));
+    let situation = |seconds| Situation {
+        desired: &[],
+        inventory,
+        owner: &owner,
+        kinds: Kind::ALL,
+        now: now(seconds),
+        settled: Duration::ZERO,
+        seed: "Cafe",
+    };
+    for (kind, name, action) in accepted {
+        let id = ResourceId::new(*kind, *name);
+        let step = Step { id, action: action.clone(), why: String::new(), after: Vec::new() };
+        history.note_step(&step, Ok(()), &situation(100));
+        history.note_unseen(&step, S(100));
+    }
+    let plan = plan(&[], inventory, &owner, &|_| false);
+    match next(&plan, &history, &situation(at)).unwrap() {
+        Next::Look { after, kinds } => (after.as_secs(), kinds.into_iter().collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_observed_before_it_can_have_changed_or_while_another_has_to_go_first() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let of = |kind: Kind, inventory: &Inventory| -> Vec<String> {
+        let all = inventory.resources.keys().filter(|id| id.kind == kind);
+        all.map(|id| id.name.clone()).collect()
+    };
+    let (queues, environments) = (of(Kind::JobQueue, &inventory), of(Kind::ComputeEnvironment, &inventory));
+    let mut accepted: Vec<_> =
+        queues.iter().map(|name| (Kind::JobQueue, name.as_str(), Action::Disable)).collect();
+    accepted
+        .extend(environments.iter().map(|name| (Kind::ComputeEnvironment, name.as_str(), Action::Disable)));
+    assert_eq!(after_deleting(&accepted, &inventory, 100), (2, vec![Kind::JobQueue]));
+    inventory.resources.retain(|id, _| id.kind != Kind::JobQueue);
+    let environments_only = &accepted[queues.len()..];
+    assert_eq!(after_deleting(environments_only, &inventory, 100), (10, vec![Kind::ComputeEnvironment]));
+    assert_eq!(after_deleting(environments_only, &inventory, 105), (5, vec![Kind::ComputeEnvironment]));
+}
+
+#[test]
+fn what_needs_no_look_is_entered() {
+    let wanted = properties(json!({}));
+    let forge = forge_of(&wanted);
+    let cx = context();
+    let draft = crate::desired::Draft::of(&cx, &wanted);
+    let mut inventory = Inventory::default();
+    let desired = crate::desired::desired(&cx, &wanted, &draft, &network(), &inventory).unwrap();
+    let step =
+        |id: &ResourceId, action| Step { id: id.clone(), action, why: String::new(), after: Vec::new() };
+    for resource in &desired {
+        let is_entered = enter(&step(&resource.id, Action::Create), &desired, &mut inventory, &now(0));
+        let is_known = matches!(resource.id.kind, Kind::Role | Kind::InstanceProfile);
+        assert_eq!((is_entered, inventory.get(&resource.id).is_some()), (is_known, is_known));
+    }
+    assert!(
+        desired.iter().filter(|each| inventory.get(&each.id).is_some()).all(|each| each.stands(&inventory))
+    );
+
+    let mut inventory = forge.clone();
+    for id in forge.resources.keys() {
+        let is_entered = enter(&step(id, Action::Delete), &[], &mut inventory, &now(0));
+        let takes_time = matches!(id.kind, Kind::ComputeEnvironment | Kind::JobQueue);
+        assert_eq!((is_entered, inventory.get(id).is_some()), (!takes_time, takes_time), "{id}");
+    }
+
+    let mut inventory = forge;
+    let tagged: Vec<Desired> = desired
+        .iter()
+        .map(|each| {
+            let mut each = each.clone();
+            each.tags.insert("team".to_owned(), "blue".to_owned());
+            each
+        })
+        .collect();
+    for resource in &tagged {
+        let changes = resource.drift(inventory.get(&resource.id).unwrap());
+        assert!(enter(&step(&resource.id, Action::Update(changes)), &tagged, &mut inventory, &now(0)));
+        assert!(resource.stands(&inventory), "{}", resource.id);
+    }
+}

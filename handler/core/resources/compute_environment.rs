@@ -173,7 +173,8 @@ impl Resource for ComputeEnvironment {
     const KIND: Kind = Kind::ComputeEnvironment;
     const TRAITS: Traits = Traits {
         noun: "compute environment",
-        soonest: Duration::from_secs(4),
+        soonest: Duration::from_secs(5),
+        soonest_gone: Duration::from_secs(10),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: true,

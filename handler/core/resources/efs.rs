@@ -97,6 +97,7 @@ impl Resource for Efs {
     const TRAITS: Traits = Traits {
         noun: "EFS file system",
         soonest: Duration::from_secs(4),
+        soonest_gone: Duration::from_secs(4),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

@@ -110,6 +110,7 @@ impl Resource for Fsx {
     const TRAITS: Traits = Traits {
         noun: "FSx file system",
         soonest: Duration::from_secs(60),
+        soonest_gone: Duration::from_secs(60),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

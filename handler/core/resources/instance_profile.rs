@@ -67,6 +67,7 @@ impl Resource for InstanceProfile {
     const TRAITS: Traits = Traits {
         noun: "instance profile",
         soonest: Duration::ZERO,
+        soonest_gone: Duration::ZERO,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,

@@ -143,6 +143,7 @@ impl Resource for JobQueue {
     const TRAITS: Traits = Traits {
         noun: "job queue",
         soonest: Duration::from_secs(2),
+        soonest_gone: Duration::from_secs(2),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: false,

@@ -95,6 +95,7 @@ impl Resource for LaunchTemplate {
     const TRAITS: Traits = Traits {
         noun: "launch template",
         soonest: Duration::ZERO,
+        soonest_gone: Duration::ZERO,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,

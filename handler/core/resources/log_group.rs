@@ -74,6 +74,7 @@ impl Resource for LogGroup {
     const TRAITS: Traits = Traits {
         noun: "log group",
         soonest: Duration::ZERO,
+        soonest_gone: Duration::ZERO,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

@@ -107,6 +107,7 @@ impl Resource for Role {
     const TRAITS: Traits = Traits {
         noun: "role",
         soonest: Duration::ZERO,
+        soonest_gone: Duration::ZERO,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,

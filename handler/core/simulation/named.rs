@@ -173,7 +173,7 @@ fn a_replacement_that_failed_with_rollback_disabled_goes_with_the_stack() {
         let physical_id = stack.created().await;
         stack.world.sim.sleep(40 * S).await;
         stack.world.stack.borrow_mut().denied = None;
-        stack.ask_update(&physical_id, REPLACEMENT, Some(30 * S)).await;
+        stack.ask_update(&physical_id, REPLACEMENT, Some(15 * S)).await;
         stack.world.show("UPDATE_FAILED", Some(&physical_id), "UPDATE_FAILED");
         stack.world.sim.sleep(S).await;
         stack.end(&physical_id).await;

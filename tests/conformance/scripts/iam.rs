@@ -2,9 +2,11 @@
 
 use super::{Script, after, writes};
 use crate::site::{OTHER_POLICY, SERVICE_POLICY, Site, inline, more_keys, more_tags, trust};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tower_forge_core::name::RoleKind::{Execution, Instance, Service};
-use tower_forge_core::registry::Write;
-use tower_forge_core::resource::Tags;
+use tower_forge_core::registry::{Desired, Spec, Write};
+use tower_forge_core::resource::{Kind, ResourceId, Tags};
 use tower_forge_core::resources::{instance_profile as profile, role};
 
 fn on(site: &Site, call: role::Call) -> Write {
@@ -39,6 +41,30 @@ fn full_profile(site: &Site) -> Vec<Write> {
     let mut all = role_and_profile(site);
     all.push(add(site));
     all
+}
+
+/// A role and a profile, of which the engine knows everything once they have been created.
+pub(crate) fn known_without_a_look(site: &Site) -> Vec<Desired> {
+    let role = Spec::Role(Arc::new(role::Spec {
+        trust: trust("ec2.amazonaws.com"),
+        managed: BTreeSet::from([SERVICE_POLICY.to_owned(), OTHER_POLICY.to_owned()]),
+        inline: BTreeMap::from([("inline".to_owned(), inline()), ("other".to_owned(), second())]),
+        boundary: None,
+        exact: true,
+    }));
+    let profile = Spec::InstanceProfile(Arc::new(profile::Spec { role: site.names.role(Instance) }));
+    let desired = |kind: Kind, name: String, spec: Spec| Desired {
+        id: ResourceId::new(kind, name),
+        spec: Some(spec),
+        tags: site.tags(),
+        remove_tags: BTreeSet::new(),
+        after: Vec::new(),
+        is_draining: false,
+    };
+    vec![
+        desired(Kind::Role, site.names.role(Instance), role),
+        desired(Kind::InstanceProfile, site.names.instance_profile(), profile),
+    ]
 }
 
 /// All that is tried on a role.
