@@ -202,9 +202,14 @@ fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Dura
         .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
     let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind > id.kind));
     let settling = plan.settling.iter().map(|(id, _)| id);
-    let ready = plan.ready().filter(|step| !is_unsettled(step, history, situation)).map(|step| &step.id);
-    let pending = settling.chain(ready).filter(|id| !is_blocked(id, history, situation));
-    history.next_look(&pending.collect::<Vec<_>>(), &users.collect::<Vec<_>>(), situation)
+    let has_failed = |step: &Step| history.failure(&step.id, step.action.as_str()).is_some();
+    let ready = plan.ready().filter(|step| !has_failed(step) && !is_unsettled(step, history, situation));
+    let pending: Vec<_> = settling.chain(ready.map(|step| &step.id)).collect();
+    let (blocked, free): (Vec<_>, Vec<_>) =
+        pending.into_iter().partition(|id| is_blocked(id, history, situation));
+    // Only what a failed step blocks is left.
+    let pending = if free.is_empty() { blocked } else { free };
+    history.next_look(&pending, &users.collect::<Vec<_>>(), situation)
 }
 
 /// Whether AWS works on a resource that is not wanted, and another one has to go before it: whatever becomes of it, no step

@@ -35,18 +35,34 @@ fn of_resource(account: &str, mut existing: Existing) -> String {
         assert!(template.template_id.starts_with("lt-"), "{existing:?}");
         "lt-".clone_into(&mut Arc::make_mut(template).template_id);
     }
+    match &mut existing.observed {
+        // Which zones and which VPC there are is the account's.
+        Observed::Efs(system) => {
+            let system = Arc::make_mut(system);
+            let targets = std::mem::take(&mut system.mount_targets);
+            system.mount_targets =
+                targets.into_values().enumerate().map(|(zone, id)| (zone.to_string(), id)).collect();
+            system.vpc = system.vpc.as_ref().map(|_| "VPC".to_owned());
+        }
+        Observed::Fsx(system) => {
+            let system = Arc::make_mut(system);
+            (system.vpc, system.mount_name) = ("VPC".to_owned(), "NAME".to_owned());
+        }
+        _ => {}
+    }
     existing.refs.sort();
     masked(account, &format!("{existing:?}"))
 }
 
-/// A text with the account's number and the IDs of templates masked.
+/// A text with the account's number and the IDs of templates and file systems masked.
 fn masked(account: &str, text: &str) -> String {
-    let text = text.replace(account, "ACCOUNT");
-    let mut parts = text.split("lt-");
-    let mut masked = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        masked.push_str("lt-");
-        masked.push_str(part.trim_start_matches(|each: char| each.is_ascii_hexdigit()));
-    }
-    masked
+    ["lt-", "fs-", "fsmt-"].iter().fold(text.replace(account, "ACCOUNT"), |text, prefix| {
+        let mut parts = text.split(prefix);
+        let mut masked = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            masked.push_str(prefix);
+            masked.push_str(part.trim_start_matches(|each: char| each.is_ascii_hexdigit()));
+        }
+        masked
+    })
 }

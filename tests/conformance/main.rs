@@ -41,6 +41,7 @@ mod simulation {
     pub(crate) mod ledger;
     pub(crate) mod rng;
     pub(crate) mod stack_view;
+    pub(crate) mod storage;
     pub(crate) mod story;
     pub(crate) mod world;
 }
@@ -59,7 +60,7 @@ use simulation::{account, executor, host, judge, lambda, ledger, rng, stack_view
 
 /// Scripts whose answers differ, each with the reason; if they agree one day, the test says so.
 ///
-/// Left out altogether, because the simulated world has none of it: EFS and FSx, quotas, rights, limits of names, tags
+/// Left out altogether, because the simulated world has none of it: quotas, rights, limits of names, tags
 /// and documents, and which managed policies, instance types, images, subnets and keys there are. What is left to chance
 /// there is not compared either: how long things take, how far IAM lags, and the reason of an INVALID environment.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -113,6 +114,11 @@ async fn queues_answer_alike() {
 }
 
 #[tokio::test]
+async fn file_systems_answer_alike() {
+    compare(scripts::storage::SCRIPTS).await;
+}
+
+#[tokio::test]
 async fn what_is_entered_without_a_look_is_what_a_look_shows() {
     let both = sides::enter(scripts::iam::known_without_a_look).await;
     assert_eq!(both.len(), 4, "a role and a profile on each side");
@@ -128,6 +134,7 @@ async fn every_exception_is_a_script() {
         scripts::immediate::SCRIPTS,
         scripts::environments::SCRIPTS,
         scripts::queues::SCRIPTS,
+        scripts::storage::SCRIPTS,
     ]
     .concat();
     for (name, _) in EXCEPTIONS {

@@ -4,6 +4,7 @@ pub(crate) mod environments;
 pub(crate) mod iam;
 pub(crate) mod immediate;
 pub(crate) mod queues;
+pub(crate) mod storage;
 
 use crate::site::Site;
 use tower_forge_core::registry::Write;

@@ -13,14 +13,14 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_batch::config::{Credentials, SharedCredentialsProvider};
 use serde_json::json;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::error::{Error, Result};
 use tower_forge_core::name::{Names, Pool};
 use tower_forge_core::registry::{Call, Desired, Existing, Observed, Write};
 use tower_forge_core::resource::{Kind, Listing, MutatingCall as _, ResourceId};
-use tower_forge_core::resources::launch_template;
+use tower_forge_core::resources::{efs, fsx, launch_template};
 use tower_forge_edge::clock::HostClock;
 use tower_forge_edge::table::ClaimTable;
 
@@ -157,7 +157,7 @@ type Answers = Vec<(String, Vec<String>)>;
 async fn answers(of: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
     let mut answers = Vec::new();
     let mut kinds = BTreeSet::new();
-    let mut given = String::new();
+    let mut given = BTreeMap::new();
     for step in steps.into_iter().chain([Step::Settle]) {
         match step {
             Step::Prepare(writes) => {
@@ -182,13 +182,13 @@ async fn answers(of: &impl Side, site: &Site, steps: Vec<Step>) -> Answers {
                 }
             }
             Step::Write(mut write) => {
-                name_template(&mut write, &given);
+                name_it(&mut write, &given);
                 let kind = write.id.kind;
                 kinds.insert(kind);
                 let mut answer = vec![answer::of_write(&site.account, &of.write(&write).await)];
                 let listing = of.list(kind, &site.names).await;
-                if let Some(id) = listing.as_ref().ok().and_then(template_id) {
-                    given = id;
+                if let Some(found) = listing.as_ref().ok().and_then(|listing| listing.found.first()) {
+                    given.insert(kind, found.observed.clone());
                 }
                 answer.extend(answer::of_list(&site.account, listing));
                 answers.push((format!("{} {}", write.call.action(), write.id.name), answer));
@@ -202,21 +202,37 @@ async fn look(at: &impl Side, site: &Site, kind: Kind) -> Vec<String> {
     answer::of_list(&site.account, at.list(kind, &site.names).await)
 }
 
-fn template_id(listing: &Listing<Observed>) -> Option<String> {
-    listing.found.iter().find_map(|found| match &found.observed {
-        Observed::LaunchTemplate(template) => Some(template.template_id.clone()),
-        _ => None,
-    })
-}
-
-/// Puts the ID that the template was given into a call that stands in a script without it.
-fn name_template(write: &mut Write, given: &str) {
+/// Puts the ID that a resource was given into a call that stands in a script without it.
+fn name_it(write: &mut Write, given: &BTreeMap<Kind, Observed>) {
+    use efs::Call as Efs;
+    use fsx::Call as Fsx;
     use launch_template::Call as Template;
-    let Call::LaunchTemplate(call) = &mut write.call else { return };
-    if let Template::Delete(id) | Template::Tag { id, .. } | Template::Untag { id, .. } = &mut **call
-        && id == GIVEN_ID
-    {
-        given.clone_into(id);
+    let Some(observed) = given.get(&write.id.kind) else { return };
+    let (id, name) = match (&mut write.call, observed) {
+        (Call::LaunchTemplate(call), Observed::LaunchTemplate(template)) => match &mut **call {
+            Template::Delete(id) | Template::Tag { id, .. } | Template::Untag { id, .. } => {
+                (id, Some(&template.template_id))
+            }
+            Template::Create { .. } => return,
+        },
+        (Call::Efs(call), Observed::Efs(system)) => match &mut **call {
+            Efs::DeleteMountTarget(id) => (id, system.mount_targets.values().next()),
+            Efs::CreateMountTarget { id, .. }
+            | Efs::Tier(id)
+            | Efs::Delete(id)
+            | Efs::Tag { id, .. }
+            | Efs::Untag { id, .. } => (id, Some(&system.id)),
+            Efs::Create(_) => return,
+        },
+        (Call::Fsx(call), Observed::Fsx(system)) => match &mut **call {
+            Fsx::Grow { id, .. } | Fsx::Delete(id) => (id, Some(&system.id)),
+            Fsx::Tag { arn, .. } | Fsx::Untag { arn, .. } => (arn, Some(&system.arn)),
+            Fsx::Create { .. } => return,
+        },
+        _ => return,
+    };
+    if let (GIVEN_ID, Some(name)) = (id.as_str(), name) {
+        id.clone_from(name);
     }
 }
 

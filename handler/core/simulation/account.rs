@@ -23,12 +23,14 @@ pub(crate) struct Version {
     pub(crate) held_until: Ms,
     /// Which transition it is in; a tag does not end one.
     pub(crate) transition: u64,
+    /// Of a file system: how a look shows it once its transition is over, if otherwise.
+    pub(crate) after: Option<Observed>,
 }
 
 impl Version {
     /// A resource that is at rest.
     pub(crate) fn of(existing: Existing) -> Self {
-        Self { existing, ready: 0, jobs: 0, held_until: 0, transition: 0 }
+        Self { existing, ready: 0, jobs: 0, held_until: 0, transition: 0, after: None }
     }
 
     /// Whether it bears the tags of the life's resource.
@@ -87,10 +89,11 @@ impl Account {
     fn look(&self, kind: Kind, names: &Names, mut at: impl FnMut() -> Ms) -> Listing<Observed> {
         let family = if kind == Kind::LogGroup { names.log_group() } else { names.family() };
         let mut listing = Listing::of(Vec::new());
+        let file_system = names.file_system();
         let batch = matches!(kind, Kind::ComputeEnvironment | Kind::JobQueue);
         let of_kind = self.resources.range(ResourceId::new(kind, "")..).take_while(|(id, _)| id.kind == kind);
         for (id, past) in of_kind {
-            let is_named = id.name.starts_with(&family);
+            let is_named = id.name.starts_with(&family) || id.name == file_system;
             if !is_named && !batch {
                 continue;
             }
@@ -107,9 +110,15 @@ impl Account {
     }
 }
 
-/// A resource as a look at a forge shows it: the policies of another owner's role are not read.
+/// A resource as a look at a forge shows it: the policies of another owner's role are not read, nor is the lifecycle
+/// policy of a file system in transition.
 fn as_shown(existing: &Existing, names: &Names) -> Existing {
     let mut shown = existing.clone();
+    if let Observed::Efs(system) = &mut shown.observed
+        && existing.phase != Phase::Settled
+    {
+        Arc::make_mut(system).tiered = false;
+    }
     if let Observed::Role(role) = &mut shown.observed
         && existing.tags.get(FORGE_TAG).map(String::as_str) != Some(names.id().as_str())
     {

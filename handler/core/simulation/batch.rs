@@ -87,7 +87,13 @@ fn check_update(observed: &compute_environment::Observed, update: &compute_envir
 
 impl World {
     /// Puts a resource into a transition that ends after a while.
-    fn begin(self: &Rc<Self>, id: &ResourceId, phase: Phase, takes: Ms, change: impl FnOnce(&mut Version)) {
+    pub(crate) fn begin(
+        self: &Rc<Self>,
+        id: &ResourceId,
+        phase: Phase,
+        takes: Ms,
+        change: impl FnOnce(&mut Version),
+    ) {
         let transition = self.fresh();
         self.edit(id, |version| {
             change(version);
@@ -113,7 +119,12 @@ impl World {
             Phase::Settling(_) => {
                 let phase = if is_environment { self.judge_environment(&version) } else { Phase::Settled };
                 self.say(|| format!("    AWS: {id} is {phase:?}"));
-                self.edit(id, |version| version.existing.phase = phase);
+                self.edit(id, |version| {
+                    version.existing.phase = phase;
+                    if let Some(after) = version.after.take() {
+                        version.existing.observed = after;
+                    }
+                });
             }
             _ => {}
         }
@@ -147,7 +158,8 @@ impl World {
         Phase::Broken((*self.sim.rng.pick(&REASONS)).to_owned())
     }
 
-    fn takes(&self, low: Ms, high: Ms) -> Ms {
+    /// How long a transition takes; sometimes very long.
+    pub(crate) fn takes(&self, low: Ms, high: Ms) -> Ms {
         let rng = &self.sim.rng;
         if self.chance(10) { rng.range(300 * S, 1200 * S) } else { rng.range(low, high) }
     }

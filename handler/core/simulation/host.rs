@@ -140,9 +140,6 @@ impl Responder for Host {
 
 impl Cloud for Host {
     async fn list(&self, kind: Kind, names: &Names) -> Result<Listing<Observed>> {
-        if matches!(kind, Kind::Efs | Kind::Fsx) {
-            return Ok(Listing::of(Vec::new()));
-        }
         self.world.judge_look(&self.by.borrow());
         let slow = self.world.chance(self.world.mix.network);
         self.world.sim.sleep(if slow { self.world.sim.rng.log_range(100, 8 * S) } else { 100 }).await;
@@ -260,10 +257,8 @@ impl World {
             Call::LaunchTemplate(call) => self.land_on_template(&write.id, call),
             Call::ComputeEnvironment(call) => self.land_on_environment(&write.id, call),
             Call::JobQueue(call) => self.land_on_queue(&write.id, call),
-            Call::Efs(_) | Call::Fsx(_) => {
-                self.fail("no life has a file system");
-                Ok(())
-            }
+            Call::Efs(call) => self.land_on_efs(&write.id, call),
+            Call::Fsx(call) => self.land_on_fsx(&write.id, call),
         }
     }
 }

@@ -16,7 +16,7 @@ use tower_forge_core::plan::{Action, plan};
 use tower_forge_core::registry::{Call, Write};
 use tower_forge_core::resource::{Kind, MutatingCall as _, Phase, ResourceId};
 use tower_forge_core::resources::{
-    compute_environment, efs, instance_profile, job_queue, launch_template, role,
+    compute_environment, efs, fsx, instance_profile, job_queue, launch_template, role,
 };
 
 /// What the invariants remember.
@@ -55,7 +55,8 @@ fn deletes(call: &Call) -> bool {
         Call::ComputeEnvironment(call) => matches!(**call, compute_environment::Call::Delete),
         Call::JobQueue(call) => matches!(**call, job_queue::Call::Delete { .. }),
         Call::Efs(call) => matches!(**call, efs::Call::Delete(_) | efs::Call::DeleteMountTarget(_)),
-        Call::LogGroup(_) | Call::Fsx(_) => false,
+        Call::Fsx(call) => matches!(**call, fsx::Call::Delete(_)),
+        Call::LogGroup(_) => false,
     }
 }
 
@@ -416,7 +417,9 @@ impl World {
             }
             inventory.replace(*kind, listing);
         }
-        let desired = match intent.decide(&cx, &Ok(network()), &inventory, false) {
+        // A file system that has grown stays so in a rollback.
+        let decide = |is_rollback| intent.decide(&cx, &Ok(network()), &inventory, is_rollback);
+        let desired = match decide(false).or_else(|_| decide(true)) {
             Ok(desired) => desired,
             Err(err) => return Some(err.to_string()),
         };

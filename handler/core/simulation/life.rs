@@ -25,13 +25,24 @@ impl CloudFormation {
         Template {
             identity: usize::from(self.chance(300)),
             fallback: self.chance(200),
+            efs: self.chance(100),
+            lustre: if self.has_time() && self.chance(70) { 1200 } else { 0 },
             disposes: !self.chance(80),
             ..Template::PLAIN
         }
     }
 
+    /// Whether there is time enough for FSx.
+    fn has_time(&self) -> bool {
+        self.timeout > 600 * S && self.world.mix.time_limit > 105 * S
+    }
+
     fn next_template(&self, old: Template) -> Template {
         let max_cpus = old.max_cpus + 100;
+        if old.lustre > 0 && self.chance(300) {
+            // It grows, or is not wanted any more.
+            return Template { lustre: (old.lustre + 1200) % 3600, max_cpus, ..old };
+        }
         match self.world.sim.rng.range(0, 99) {
             0..30 => Template { max_cpus, ..old },
             30..60 => Template { types: (old.types + 1) % 3, max_cpus, ..old },
@@ -39,7 +50,10 @@ impl CloudFormation {
                 let other = old.identity + if self.chance(500) { 1 } else { 2 };
                 Template { identity: other % 3, max_cpus, ..old }
             }
-            _ => Template { fallback: !old.fallback, ..old },
+            95..97 => Template { fallback: !old.fallback, ..old },
+            97 => Template { efs: !old.efs, max_cpus, ..old },
+            _ if self.has_time() => Template { lustre: (old.lustre + 1200) % 3600, max_cpus, ..old },
+            _ => Template { max_cpus, ..old },
         }
     }
 

@@ -16,6 +16,7 @@ mod population;
 mod rng;
 mod shrink;
 mod stack_view;
+mod storage;
 mod story;
 mod template;
 mod world;
@@ -40,6 +41,9 @@ const SOMETIMES: &[&str] = &[
     "a queue of somebody else on our environment",
     "a response that nobody waits for",
     "a sweep while the stack is in progress",
+    "an EFS file system is created",
+    "an FSx file system grows",
+    "an FSx file system is created",
     "an environment is INVALID because IAM lags",
     "an older operation's answer is heeded: its RequestId is used again",
     "another delivery or leg claims",

@@ -18,6 +18,7 @@ mod population;
 mod rng;
 mod shrink;
 mod stack_view;
+mod storage;
 mod story;
 mod template;
 mod world;

@@ -14,6 +14,10 @@ pub(crate) struct Template {
     pub(crate) identity: usize,
     /// Whether spot capacity has a fallback: two environments in the work queue.
     pub(crate) fallback: bool,
+    /// Whether there is an EFS file system. Not with Fargate, which refuses it.
+    pub(crate) efs: bool,
+    /// The size of an FSx file system, if there is one. Not with Fargate.
+    pub(crate) lustre: u32,
     /// Whether a Delete deletes.
     pub(crate) disposes: bool,
 }
@@ -21,7 +25,7 @@ pub(crate) struct Template {
 impl Template {
     /// The plainest.
     pub(crate) const PLAIN: Self =
-        Self { max_cpus: 100, types: 0, identity: 0, fallback: false, disposes: true };
+        Self { max_cpus: 100, types: 0, identity: 0, fallback: false, efs: false, lustre: 0, disposes: true };
 
     /// The properties, for a response within `timeout`.
     pub(crate) fn properties(&self, timeout: Ms) -> Map<String, Value> {
@@ -37,6 +41,12 @@ impl Template {
         });
         let flags =
             [("Arm64Enabled", arm64), ("FargateHeadEnabled", fargate), ("OnDemandFallback", self.fallback)];
+        if self.efs && !fargate {
+            all["EfsCreate"] = json!("true");
+        }
+        if self.lustre > 0 && !fargate {
+            all["FsxSize"] = json!(self.lustre.to_string());
+        }
         for (name, _) in flags.iter().filter(|(_, set)| *set) {
             all[*name] = json!("true");
         }
