@@ -6,7 +6,7 @@ pub use history::History;
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
-use crate::next::history::Attempted;
+use crate::next::history::{Attempted, Cause};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
@@ -179,9 +179,13 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
         return Ok(Judged::Take);
     };
     let is_accepted = matches!(attempt.result, Attempted::Accepted { .. });
-    let again = match attempt.result {
+    let again = match &attempt.result {
         Attempted::Failed(_) => false,
         Attempted::Accepted { .. } => history.has_looked(step.id.kind, attempt.last + VISIBLE),
+        // Most likely it stays denied, so each further try comes after twice the time.
+        Attempted::Refused { since, cause: Cause::Denied, .. } => {
+            history.has_looked(step.id.kind, attempt.last + attempt.last.saturating_sub(*since))
+        }
         // One look lies between two tries.
         Attempted::Refused { .. } | Attempted::CutShort => history.has_looked(step.id.kind, attempt.last),
     };
@@ -199,7 +203,7 @@ fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Dura
     let unseen = history
         .attempts
         .iter()
-        .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
+        .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { cause: Cause::Unseen, .. }));
     let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind > id.kind));
     let settling = plan.settling.iter().map(|(id, _)| id);
     let has_failed = |step: &Step| history.failure(&step.id, step.action.as_str()).is_some();

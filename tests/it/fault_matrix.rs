@@ -70,9 +70,9 @@ async fn denied(phase: Phase, operation: &str, figures: &Mutex<Figures>) {
         Some(answer) if answer.succeeded => Some("it succeeds nevertheless".to_owned()),
         Some(answer) => {
             let named = answer.reason.starts_with("[AccessDenied]") && answer.reason.contains(name);
-            // At once: as many calls as were made side by side, and no retry of one. Only the tags of the queue that a
-            // Create has just made are tried for a minute: a permission by tag may not know the queue yet.
-            let at_once = hits <= if (phase, name) == (Phase::Create, "TagResource") { 40 } else { 8 };
+            // As many calls as were made side by side, and no retry of one; or a few tries within a minute on a queue
+            // that a Create has just made: a permission by tag may not know it yet.
+            let at_once = hits <= 8;
             (!(named && at_once)).then(|| format!("{hits} calls, {}", answer.reason))
         }
         None => Some("nobody is answered".to_owned()),

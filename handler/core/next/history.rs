@@ -44,6 +44,17 @@ pub(super) struct Attempt {
     pub(super) result: Attempted,
 }
 
+/// The cause of a transient refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It is known, and passes.
+    Known,
+    /// Another resource that may not have been observed yet.
+    Unseen,
+    /// Tag-based permissions may not cover a new resource yet, or never will.
+    Denied,
+}
+
 impl Attempt {
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.result, Attempted::Refused { .. } | Attempted::CutShort)
@@ -55,7 +66,7 @@ pub(super) enum Attempted {
     /// AWS accepted it; when that may first be complete.
     Accepted { soonest: Duration },
     /// A transient refusal; since when, and why.
-    Refused { since: Duration, reason: String, has_unseen_cause: bool },
+    Refused { since: Duration, reason: String, cause: Cause },
     /// AWS refused it for good.
     Failed(Error),
     /// The permit expired before its last call.
@@ -153,7 +164,7 @@ impl History {
             _ => now,
         };
         let result = match self.transient(&err, &step.id, now.saturating_sub(since), now) {
-            Some((reason, has_unseen_cause)) => Attempted::Refused { since, reason, has_unseen_cause },
+            Some((reason, cause)) => Attempted::Refused { since, reason, cause },
             None => Attempted::Failed(err.clone()),
         };
         let ends = matches!(result, Attempted::Failed(_))
@@ -192,23 +203,24 @@ impl History {
         }
     }
 
-    /// Why a refusal is transient, if it is, and whether its cause may be unobserved.
+    /// Why a refusal is transient, if it is.
     fn transient(
         &self,
         err: &Error,
         id: &ResourceId,
         refused_for: Duration,
         now: Duration,
-    ) -> Option<(String, bool)> {
+    ) -> Option<(String, Cause)> {
         let source: &ServiceError = err.service()?;
         if source.is_denied() {
             let fresh = self.created.get(id).is_some_and(|created| now < *created + TAG_LAG);
-            return fresh.then(|| ("tag-based permissions do not cover it yet".to_owned(), false));
+            return fresh.then(|| ("tag-based permissions do not cover it yet".to_owned(), Cause::Denied));
         }
         let reason = source.transient()?;
         // How long an account stays throttled is not for us to judge.
         let believed = source.is_throttled() || refused_for < PATIENCE;
-        believed.then(|| (format!("{reason}: {}", source.message), source.has_unseen_cause()))
+        let cause = if source.has_unseen_cause() { Cause::Unseen } else { Cause::Known };
+        believed.then(|| (format!("{reason}: {}", source.message), cause))
     }
 
     pub(super) fn failure(&self, id: &ResourceId, action: &str) -> Option<&Error> {

@@ -108,7 +108,7 @@ fn refused(code: &str, message: &str, tries: usize) -> (Option<Error>, bool) {
     let everywhere = history
         .attempts
         .values()
-        .any(|attempt| matches!(attempt.result, Attempted::Refused { has_unseen_cause: true, .. }));
+        .any(|attempt| matches!(attempt.result, Attempted::Refused { cause: Cause::Unseen, .. }));
     (ended, everywhere)
 }
 
