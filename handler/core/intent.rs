@@ -48,6 +48,8 @@ pub struct Intent {
     pub signed: Timestamp,
     /// How long CloudFormation waits.
     pub service_timeout: Duration,
+    /// Whether a file system would become smaller, which only a rollback may ask for.
+    pub shrinks: bool,
     disposes: Result<bool>,
     dropped_tags: BTreeSet<String>,
     identity_refusal: Option<Error>,
@@ -79,6 +81,7 @@ impl Intent {
             properties::parse(raw, &limits).map_err(|all| Error::Invalid(faults(all)))
         };
         let wanted = (!matches!(request.operation, Operation::Delete)).then(|| parse(raw));
+        let old_properties = is_update.then(|| parse(old));
         let incoming = request.envelope.physical_id.as_deref().and_then(ForgeId::parse);
         let forge = forge_of(request, old, incoming.as_ref());
         let mut intent = Self {
@@ -89,7 +92,8 @@ impl Intent {
             service_timeout: service_timeout(raw),
             disposes: properties::dispose_on_deletion(raw)
                 .map_err(|fault| Error::Invalid(vec![fault.to_string()])),
-            dropped_tags: dropped_tags(wanted.as_ref(), is_update.then(|| parse(old)).as_ref()),
+            shrinks: shrinks(wanted.as_ref(), old_properties.as_ref()),
+            dropped_tags: dropped_tags(wanted.as_ref(), old_properties.as_ref()),
             identity_refusal: if is_update {
                 identity_refusal(raw, old, &forge, incoming.as_ref())
             } else {
@@ -156,8 +160,8 @@ impl Intent {
         }
     }
 
-    /// What should exist of the forge that the request is about; `cx` is its context. Where an Update undoes another one (`is_rollback`), a
-    /// file system that has grown meanwhile stays as it is.
+    /// What should exist of the forge that the request is about; `cx` is its context. A file system that has grown stays as
+    /// it is where an Update undoes another one (`is_rollback`), and afterwards, when the template still names the old size.
     ///
     /// # Errors
     ///
@@ -172,7 +176,8 @@ impl Intent {
         self.check()?;
         let Some(Ok(wanted)) = &self.wanted else { return self.decide_removal(cx, inventory) };
         let draft = self.draft.get_or_init(|| Draft::of(cx, wanted));
-        let grown = if is_rollback { grown(cx, wanted, inventory) } else { None };
+        let asks_to_shrink = !is_rollback && (self.verb == Verb::Create || self.shrinks);
+        let grown = if asks_to_shrink { None } else { grown(cx, wanted, inventory) };
         let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), draft, network, inventory)?;
         if let Some(refusal) = &self.identity_refusal
             && !is_behind_queues(&resources, inventory)
@@ -300,6 +305,11 @@ fn forge_of(request: &Request, old: &Map<String, Value>, incoming: Option<&Forge
 fn dropped_tags(wanted: Option<&Result<Properties>>, old: Option<&Result<Properties>>) -> BTreeSet<String> {
     let (Some(Ok(wanted)), Some(Ok(old))) = (wanted, old) else { return BTreeSet::new() };
     old.tags.keys().filter(|key| !wanted.tags.contains_key(*key)).cloned().collect()
+}
+
+fn shrinks(wanted: Option<&Result<Properties>>, old: Option<&Result<Properties>>) -> bool {
+    let (Some(Ok(wanted)), Some(Ok(old))) = (wanted, old) else { return false };
+    wanted.fsx_size.is_some() && wanted.fsx_size < old.fsx_size
 }
 
 /// Refuses a change that no queue can carry across, where the stack has fixed the forge's ID.

@@ -234,17 +234,24 @@ impl<C: Cloud> Operation<'_, C> {
         self.reconcile(held, &cx, &kinds, placed, &decide).await
     }
 
-    /// Whether the stack is undoing an Update that had succeeded. This matters only to a file system that may have
-    /// grown.
+    /// Whether the stack is undoing an Update that had succeeded. This matters only to a file system that has grown.
     async fn is_rolling_back(&self) -> bool {
-        let grows = |wanted: &Properties| wanted.fsx_size.is_some();
-        let asks = self.intent.verb == Verb::Update
-            && self.intent.wanted.as_ref().is_some_and(|wanted| wanted.as_ref().is_ok_and(grows));
-        if !asks {
+        if !self.intent.shrinks {
             return false;
         }
-        let status = self.cloud.stack_status(&self.request.envelope.stack_id).await;
-        status.is_some_and(|status| status.starts_with("UPDATE_ROLLBACK"))
+        for _ in 0..begin::QUESTIONS {
+            let status = self.cloud.stack_status(&self.request.envelope.stack_id).await;
+            if status.as_ref().is_some_and(|status| status.starts_with("UPDATE_ROLLBACK")) {
+                return true;
+            }
+            // CloudFormation may show the rollback late, or not answer.
+            let is_late = self.cloud.now().since(self.intent.signed) >= begin::SHOWN_LATE;
+            if status.is_some() && is_late {
+                return false;
+            }
+            self.cloud.sleep(begin::AGAIN).await;
+        }
+        false
     }
 
     /// Deletes every forge that is neither desired nor kept. Only the Delete of the resource itself fails if

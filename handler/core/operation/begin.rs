@@ -16,14 +16,14 @@ use std::time::Duration;
 /// How long CloudFormation may take to show a new operation; Lambda retries first after a minute.
 const SHOWN_WITHIN: Duration = Duration::from_secs(45);
 /// Maximum lag of the operation that CloudFormation shows.
-const SHOWN_LATE: Duration = Duration::from_secs(10);
+pub(super) const SHOWN_LATE: Duration = Duration::from_secs(10);
 /// Maximum step back of CloudFormation's clock.
 const CLOCK_STEP: i64 = 10;
 /// How often a Delete asks CloudFormation, whose reply decides which forge it keeps, before it proceeds without a
 /// reply.
-const QUESTIONS: u32 = 4;
+pub(super) const QUESTIONS: u32 = 4;
 /// Pause before CloudFormation is asked again.
-const AGAIN: Duration = Duration::from_secs(3);
+pub(super) const AGAIN: Duration = Duration::from_secs(3);
 
 /// The information from the claim.
 pub(super) struct Held {

@@ -313,6 +313,9 @@ impl World {
         if body.contains("[InternalFailure]") {
             self.fail(format!("the engine panics: {body}"));
         }
+        if is_heeded && body.contains("can only grow") && self.stack.borrow().is_rolling_back() {
+            self.fail("a rollback is refused because a file system has grown");
+        }
         if body.contains("signed in the same second takes precedence") {
             self.count("tie lost");
         }

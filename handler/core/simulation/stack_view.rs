@@ -85,6 +85,11 @@ impl StackView {
         self.asked.values().max_by_key(|asked| asked.number)
     }
 
+    /// Whether the stack is being rolled back to what stood before an Update.
+    pub(crate) fn is_rolling_back(&self) -> bool {
+        self.rows.last().is_some_and(|row| row.stack_status == "UPDATE_ROLLBACK_IN_PROGRESS")
+    }
+
     /// Since when the stack has been in progress, if it is.
     pub(crate) fn in_progress_since(&self) -> Option<Ms> {
         let works = self.rows.iter().rev().take_while(|row| row.stack_status.ends_with("_IN_PROGRESS"));
