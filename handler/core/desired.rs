@@ -1,6 +1,6 @@
 //! PURE. The desired state: from the properties, and from what is learnt late, to the resources of a forge.
 //!
-//! This file is the graph. Only [`Forge::declare`] returns a dependency handle, so the order of declaration is a
+//! This file is the graph. Only `Forge::declare` returns a dependency handle, so the order of declaration is a
 //! topological order and a cycle cannot be written.
 
 use crate::error::{Error, Result};

@@ -6,7 +6,7 @@ pub use history::History;
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
-use crate::next::history::{Attempted, Cause};
+use crate::next::history::{Attempt, Attempted, Cause};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
@@ -221,7 +221,7 @@ fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Dura
 fn is_blocked(id: &ResourceId, history: &History, situation: &Situation<'_>) -> bool {
     let is_desired = situation.desired.iter().any(|desired| desired.id == *id);
     let mut referrers = situation.inventory.referrers(id);
-    let is_refused = history.attempts.get(id).is_some_and(|attempt| attempt.is_refused());
+    let is_refused = history.attempts.get(id).is_some_and(Attempt::is_refused);
     !is_desired && !is_refused && referrers.any(|referrer| situation.owner.owns(&referrer.tags))
 }
 

@@ -11,8 +11,8 @@ use crate::name::Names;
 use crate::network::Network;
 use crate::next::{self, History, Next, Situation, enter, is_young, next};
 use crate::owner::Owner;
-use crate::plan::{Action, Plan, Step, plan};
-use crate::port::Cloud;
+use crate::plan::{Plan, Step, plan};
+use crate::port::{Cloud, Now};
 use crate::properties::Properties;
 use crate::registry::{Desired, Existing};
 use crate::resource::{Kind, ResourceId};
@@ -81,19 +81,16 @@ pub async fn reconcile<C: Cloud>(
 ) -> Result<Outcome> {
     let mut inventory = Inventory::default();
     let mut history = History::with_read_lag(writer.timing.read_lag);
-    let mut deleted = BTreeSet::new();
     let mut kinds: BTreeSet<Kind> = target.kinds.iter().copied().collect();
     let mut permit: Option<Permit> = None;
-    let mut begun = writer.cloud.now().mono;
     // The network is observed once, with all kinds.
     let (network, mut pending) =
-        join(network(writer.cloud, target), look(writer.cloud, target, &kinds, &mut inventory)).await;
+        join(network(writer.cloud, target), look(writer.cloud, target, &kinds, &mut inventory, &mut history))
+            .await;
     loop {
         if let Some(pending) = pending? {
             return Ok(Outcome::Pending(pending));
         }
-        history.note_look(&kinds, begun);
-
         let desired = desired_state(&inventory, &network)?;
         let now = writer.cloud.now();
         let may_lag =
@@ -111,7 +108,7 @@ pub async fn reconcile<C: Cloud>(
         };
         let mut unreachable = None;
         let pause = match next(&plan, &history, &situation)? {
-            Next::Finish => return Ok(Outcome::Done(Done { inventory, deleted })),
+            Next::Finish => return Ok(Outcome::Done(Done { inventory, deleted: history.deleted })),
             Next::Look { after, kinds: stale } => {
                 kinds = stale;
                 after
@@ -120,15 +117,7 @@ pub async fn reconcile<C: Cloud>(
                 Gate::Open(open) => {
                     let accepted = act(writer, &open, &steps, &mut history, &situation).await?;
                     permit = Some(open);
-                    let now = writer.cloud.now();
-                    for (step, written) in accepted {
-                        if step.action == Action::Delete {
-                            deleted.insert(step.id.clone());
-                        }
-                        if written != Written::Done || !enter(step, &desired, &mut inventory, &now) {
-                            history.note_unseen(step, now.mono);
-                        }
-                    }
+                    note(&accepted, &desired, &mut inventory, &mut history, &writer.cloud.now());
                     // What can be done next is decided before anything is observed.
                     kinds.clear();
                     Duration::ZERO
@@ -144,8 +133,7 @@ pub async fn reconcile<C: Cloud>(
         if !rest(writer.cloud, pause, target.until).await {
             return Ok(Outcome::Pending(left(&plan, &history).into_iter().chain(unreachable).collect()));
         }
-        begun = writer.cloud.now().mono;
-        pending = look(writer.cloud, target, &kinds, &mut inventory).await;
+        pending = look(writer.cloud, target, &kinds, &mut inventory, &mut history).await;
     }
 }
 
@@ -191,6 +179,7 @@ async fn look<C: Cloud>(
     target: &Target<'_>,
     kinds: &BTreeSet<Kind>,
     inventory: &mut Inventory,
+    history: &mut History,
 ) -> Result<Option<Vec<String>>> {
     let begun = cloud.now().mono;
     loop {
@@ -202,6 +191,7 @@ async fn look<C: Cloud>(
                 for (kind, listing) in listings {
                     inventory.replace(kind, listing);
                 }
+                history.note_look(kinds, begun);
                 return Ok(None);
             }
             Err(err) => err,
@@ -248,6 +238,21 @@ async fn act<'p, C: Cloud>(
         }
     }
     if failures.is_empty() { Ok(accepted) } else { Err(Error::all(failures)) }
+}
+
+/// Enters the results of accepted steps into the inventory, or notes that they have to be observed.
+fn note(
+    accepted: &[(&Step, Written)],
+    desired: &[Desired],
+    inventory: &mut Inventory,
+    history: &mut History,
+    now: &Now,
+) {
+    for (step, written) in accepted {
+        if *written != Written::Done || !enter(step, desired, inventory, now) {
+            history.note_unseen(step, now.mono);
+        }
+    }
 }
 
 /// Executes one step, its calls in sequence. Returns the result of the call that ended it, or of one that was not needed.

@@ -21,6 +21,8 @@ pub struct History {
     pub(super) attempts: BTreeMap<ResourceId, Attempt>,
     created: BTreeMap<ResourceId, Duration>,
     pub(super) repairs: BTreeMap<ResourceId, u32>,
+    /// The resources whose deletion AWS has accepted.
+    pub deleted: BTreeSet<ResourceId>,
     /// The start of the last observation of each kind.
     looked: BTreeMap<Kind, Duration>,
     /// When each kind was last written to, if the result is not known without an observation.
@@ -192,6 +194,7 @@ impl History {
         let now = situation.now.mono;
         match &step.action {
             Action::Create => drop(self.created.insert(step.id.clone(), now)),
+            Action::Delete => drop(self.deleted.insert(step.id.clone())),
             Action::Repair(_) => {
                 let young = situation
                     .inventory
@@ -278,7 +281,7 @@ impl History {
         let now = situation.now.mono;
         let first = all.iter().map(|(_, due)| *due).min().unwrap_or_default().max(now);
         let due = all.into_iter().filter(|(_, due)| *due <= first + TOGETHER);
-        (first - now, due.map(|(kind, _)| kind).collect())
+        (first.saturating_sub(now), due.map(|(kind, _)| kind).collect())
     }
 
     /// The interval between observations.

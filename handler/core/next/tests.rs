@@ -16,6 +16,26 @@ fn all() -> BTreeSet<Kind> {
     Kind::ALL.iter().copied().collect()
 }
 
+/// A situation of a forge with all kinds, in which absences count from `settled` on.
+fn situation<'a>(
+    desired: &'a [Desired],
+    inventory: &'a Inventory,
+    owner: &'a Owner,
+    at: u64,
+    settled: u64,
+) -> Situation<'a> {
+    Situation { desired, inventory, owner, kinds: Kind::ALL, now: now(at), settled: S(settled), seed: "Cafe" }
+}
+
+/// The desired state, given an observed one, and the plan for it.
+fn wanted(inventory: &Inventory) -> (Vec<Desired>, Plan) {
+    let (cx, wanted) = (context(), properties(json!({})));
+    let draft = crate::desired::Draft::of(&cx, &wanted);
+    let desired = crate::desired::desired(&cx, &wanted, &draft, &network(), inventory).unwrap();
+    let plan = plan(&desired, inventory, &cx.owner, &|_| false);
+    (desired, plan)
+}
+
 /// Decides about a forge that is to go, or of which only roles are left, after a look at everything at `looked`.
 fn deleting(only_roles: bool, looked: u64, at: u64, settled: u64) -> Vec<String> {
     let mut inventory = forge_of(&properties(json!({})));
@@ -24,16 +44,7 @@ fn deleting(only_roles: bool, looked: u64, at: u64, settled: u64) -> Vec<String>
     let owner = context().owner;
     history.note_look(&all(), S(looked));
     let plan = plan(&[], &inventory, &owner, &|_| false);
-    let situation = Situation {
-        desired: &[],
-        inventory: &inventory,
-        owner: &owner,
-        kinds: Kind::ALL,
-        now: now(at),
-        settled: S(settled),
-        seed: "Cafe",
-    };
-    match next(&plan, &history, &situation).unwrap() {
+    match next(&plan, &history, &situation(&[], &inventory, &owner, at, settled)).unwrap() {
         Next::Act(steps) => steps.iter().map(|step| step.id.to_string()).collect(),
         Next::Finish | Next::Look { .. } => Vec::new(),
     }
@@ -52,30 +63,13 @@ fn a_deletion_that_rests_on_an_absence_waits_until_looks_prove_one() {
 
 #[test]
 fn what_stands_is_finished_only_by_looks_that_count() {
-    let wanted = properties(json!({}));
-    let inventory = forge_of(&wanted);
-    let cx = context();
-    let desired = crate::desired::desired(
-        &cx,
-        &wanted,
-        &crate::desired::Draft::of(&cx, &wanted),
-        &network(),
-        &inventory,
-    )
-    .unwrap();
-    let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
+    let inventory = forge_of(&properties(json!({})));
+    let owner = context().owner;
+    let (desired, plan) = wanted(&inventory);
     let decide = |looked: u64, settled: u64| {
         let mut history = History::default();
         history.note_look(&all(), S(looked));
-        let situation = Situation {
-            desired: &desired,
-            inventory: &inventory,
-            owner: &cx.owner,
-            kinds: Kind::ALL,
-            now: now(100),
-            settled: S(settled),
-            seed: "Cafe",
-        };
+        let situation = situation(&desired, &inventory, &owner, 100, settled);
         format!("{:?}", next(&plan, &history, &situation).unwrap())
     };
     assert_eq!(decide(100, 0), "Finish");
@@ -84,7 +78,7 @@ fn what_stands_is_finished_only_by_looks_that_count() {
 }
 
 /// What becomes of a step whose call AWS answers with this code and text.
-fn refused(code: &str, message: &str, tries: usize) -> (Option<Error>, bool) {
+fn refused(code: &str, message: &str, tries: u64) -> (Option<Error>, bool) {
     let inventory = Inventory::default();
     let owner = context().owner;
     let id = ResourceId::new(Kind::Role, "TowerForge-Cafe-ServiceRole");
@@ -92,15 +86,7 @@ fn refused(code: &str, message: &str, tries: usize) -> (Option<Error>, bool) {
     let mut history = History::default();
     let mut ended = None;
     for attempt in 0..tries {
-        let situation = Situation {
-            desired: &[],
-            inventory: &inventory,
-            owner: &owner,
-            kinds: Kind::ALL,
-            now: now(100 * attempt as u64),
-            settled: Duration::ZERO,
-            seed: "Cafe",
-        };
+        let situation = situation(&[], &inventory, &owner, 100 * attempt, 0);
         let source = ServiceError { code: code.into(), message: message.into(), request_id: None };
         let err = Error::Call { action: "iam:CreateRole", name: "x".into(), source };
         ended = history.note_step(&step, Err(err), &situation);
@@ -133,20 +119,10 @@ fn a_refusal_whose_cause_is_not_known_has_everything_looked_at() {
 
 #[test]
 fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made() {
-    let wanted = properties(json!({}));
-    let cx = context();
     let mut inventory = Inventory::default();
     let account = crate::resource::AccountUse { total: 49, ..Default::default() };
     inventory.replace(Kind::ComputeEnvironment, crate::resource::Listing { found: Vec::new(), account });
-    let desired = crate::desired::desired(
-        &cx,
-        &wanted,
-        &crate::desired::Draft::of(&cx, &wanted),
-        &network(),
-        &inventory,
-    )
-    .unwrap();
-    let plan = plan(&desired, &inventory, &cx.owner, &|_| false);
+    let (_, plan) = wanted(&inventory);
     let err = refuse(&plan, &inventory).unwrap_err().to_string();
     assert!(err.contains("49 compute environments") && err.contains("needs 2 more"), "{err}");
 }
@@ -156,15 +132,7 @@ fn after_deleting(accepted: &[(Kind, &str, Action)], inventory: &Inventory, at: 
     let owner = context().owner;
     let mut history = History::default();
     history.note_look(&all(), S(100));
-    let situation = |seconds| Situation {
-        desired: &[],
-        inventory,
-        owner: &owner,
-        kinds: Kind::ALL,
-        now: now(seconds),
-        settled: Duration::ZERO,
-        seed: "Cafe",
-    };
+    let situation = |at| situation(&[], inventory, &owner, at, 0);
     for (kind, name, action) in accepted {
         let id = ResourceId::new(*kind, *name);
         let step = Step { id, action: action.clone(), why: String::new(), after: Vec::new() };
@@ -199,12 +167,9 @@ fn nothing_is_observed_before_it_can_have_changed_or_while_another_has_to_go_fir
 
 #[test]
 fn what_needs_no_look_is_entered() {
-    let wanted = properties(json!({}));
-    let forge = forge_of(&wanted);
-    let cx = context();
-    let draft = crate::desired::Draft::of(&cx, &wanted);
+    let forge = forge_of(&properties(json!({})));
     let mut inventory = Inventory::default();
-    let desired = crate::desired::desired(&cx, &wanted, &draft, &network(), &inventory).unwrap();
+    let (desired, _) = wanted(&inventory);
     let step =
         |id: &ResourceId, action| Step { id: id.clone(), action, why: String::new(), after: Vec::new() };
     for resource in &desired {

@@ -109,8 +109,8 @@ impl Resource for Fsx {
     const KIND: Kind = Kind::Fsx;
     const TRAITS: Traits = Traits {
         noun: "FSx file system",
-        soonest: Duration::from_secs(60),
-        soonest_gone: Duration::from_secs(60),
+        soonest: Duration::from_mins(1),
+        soonest_gone: Duration::from_mins(1),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
