@@ -57,15 +57,7 @@ impl World {
             return self.create_efs(id, tags, found.as_ref());
         }
         if let Call::DeleteMountTarget(target) = call {
-            let Some((zone, observed)) = found.and_then(|(observed, _)| {
-                let targets = &observed.mount_targets;
-                let zone = targets.iter().find(|(_, id)| *id == target).map(|(zone, _)| zone.clone())?;
-                Some((zone, observed))
-            }) else {
-                let text = format!("Mount target '{target}' does not exist.");
-                return Err(refusal("MountTargetNotFound", text));
-            };
-            return self.delete_mount_target(id, &zone, &observed);
+            return self.delete_mount_target(id, target, found.map(|(observed, _)| observed));
         }
         let (Call::CreateMountTarget { id: of, .. }
         | Call::Tier(of)
@@ -89,18 +81,7 @@ impl World {
         }
         match call {
             Call::CreateMountTarget { subnet, .. } => {
-                let zone = zone_of(subnet);
-                if observed.mount_targets.contains_key(&zone) {
-                    return Err(refusal("MountTargetConflict", "mount target already exists in this AZ"));
-                }
-                let target = format!("fsmt-{:017x}", self.fresh());
-                let phase = Phase::Settling("mount target creating".to_owned());
-                self.begin(id, phase, self.takes(60 * S, 90 * S), |version| {
-                    edit(version, |efs| {
-                        efs.mount_targets.insert(zone, target);
-                        efs.vpc = Some("vpc-1".to_owned());
-                    });
-                });
+                return self.create_mount_target(id, zone_of(subnet), &observed);
             }
             Call::Tier(_) => self.edit(id, |version| edit(version, |efs| efs.tiered = true)),
             Call::Delete(_) if !observed.mount_targets.is_empty() => {
@@ -136,15 +117,45 @@ impl World {
         Ok(())
     }
 
-    fn delete_mount_target(self: &Rc<Self>, id: &ResourceId, zone: &str, observed: &efs::Observed) -> Landed {
+    fn create_mount_target(
+        self: &Rc<Self>,
+        id: &ResourceId,
+        zone: String,
+        observed: &efs::Observed,
+    ) -> Landed {
+        if observed.mount_targets.contains_key(&zone) {
+            return Err(refusal("MountTargetConflict", "mount target already exists in this AZ"));
+        }
+        let target = format!("fsmt-{:017x}", self.fresh());
+        let phase = Phase::Settling("mount target creating".to_owned());
+        self.begin(id, phase, self.takes(60 * S, 90 * S), |version| {
+            edit(version, |efs| {
+                efs.mount_targets.insert(zone, target);
+                efs.vpc = Some("vpc-1".to_owned());
+            });
+        });
+        Ok(())
+    }
+
+    fn delete_mount_target(
+        self: &Rc<Self>,
+        id: &ResourceId,
+        target: &str,
+        found: Option<efs::Observed>,
+    ) -> Landed {
+        let is_there = |observed: &efs::Observed| observed.mount_targets.values().any(|id| id == target);
+        let Some(observed) = found.filter(is_there) else {
+            let text = format!("Mount target '{target}' does not exist.");
+            return Err(refusal("MountTargetNotFound", text));
+        };
         let phase = Phase::Settling("mount target deleting".to_owned());
         self.begin(id, phase, self.takes(10 * S, 30 * S), |version| {
             // Others may be on their way already.
             let mut after = match version.after.take() {
                 Some(Observed::Efs(after)) => after.as_ref().clone(),
-                _ => observed.clone(),
+                _ => observed,
             };
-            after.mount_targets.remove(zone);
+            after.mount_targets.retain(|_, id| id != target);
             if after.mount_targets.is_empty() {
                 after.vpc = None;
             }
