@@ -21,7 +21,7 @@ use tower_forge_edge::table::ClaimTable;
 /// How long an invocation is taken to last where its deadline is unknown.
 const UNKNOWN_DEADLINE: Duration = Duration::from_mins(15);
 
-/// The function: what is made once per cold start.
+/// The function, created once per cold start.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) clients: Clients,
@@ -32,7 +32,7 @@ pub(crate) struct Function {
     pub(crate) deployment: Deployment,
 }
 
-/// What Lambda says of one invocation.
+/// Lambda's data on one invocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation {
     /// Lambda's request ID.
@@ -143,7 +143,7 @@ impl Function {
     }
 }
 
-/// A stack may be in another account than the function; what the function makes is in its own.
+/// A stack may be in another account than the function; the resources are in the function's account.
 fn placed(mut request: Request, account: Option<AccountScope>) -> Request {
     if let Some(account) = account {
         request.account = account;

@@ -1,11 +1,11 @@
-//! What the deployer of the function decided, read from its environment once per cold start.
+//! The deployer's settings, read from the environment once per cold start.
 
 use std::time::Duration;
 use tower_forge_core::deployment::Deployment;
 use tower_forge_core::name::PREFIX;
 use tower_forge_edge::environment::Environment;
 
-/// Reads what the deployer decided.
+/// Reads the deployer's settings.
 pub(crate) fn deployment(environment: &Environment, region: String) -> Deployment {
     from_variables(environment, region, |name| std::env::var(name).ok())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_edge::clock::HostClock;
 
-/// The clients, and what they share.
+/// The clients and their shared configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
     /// For reads, which are tried again.

@@ -1,4 +1,4 @@
-//! From an SDK's error to what AWS said. What it means is decided in the core.
+//! From an SDK's error to AWS's code and message. The core interprets them.
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tower_forge_core::error::{Error, Result, ServiceError, causes};

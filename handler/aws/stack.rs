@@ -1,11 +1,11 @@
-//! What CloudFormation shows.
+//! The status of stacks and their resources.
 
 use super::clients::Clients;
 use super::error::Context as _;
 use tower_forge_core::error::chain;
 use tower_forge_core::port::Shown;
 
-/// What CloudFormation shows of a resource of a stack.
+/// CloudFormation's view of a resource of a stack.
 pub(crate) async fn shown(clients: &Clients, stack_id: &str, logical_id: &str) -> Shown {
     let ask = clients.cloudformation.describe_stack_resource();
     let found = ask.stack_name(stack_id).logical_resource_id(logical_id).send().await;

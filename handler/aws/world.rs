@@ -23,7 +23,7 @@ use tower_forge_edge::event::CONTINUATION;
 use tower_forge_edge::respond;
 use tower_forge_edge::table::ClaimTable;
 
-/// AWS as one invocation sees it. Not `Debug`: the event holds the response URL and what templates call `NoEcho`.
+/// AWS as one invocation sees it. Not `Debug`: the event holds the response URL and values of `NoEcho` parameters.
 pub(crate) struct World<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) table: &'a ClaimTable,

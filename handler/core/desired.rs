@@ -1,4 +1,4 @@
-//! PURE. The desired state: from the properties, and from what is learnt late, to the resources of a forge.
+//! PURE. The desired state: from the properties and the observed state to the resources of a forge.
 //!
 //! This file is the graph. Only `Forge::declare` returns a dependency handle, so the order of declaration is a
 //! topological order and a cycle cannot be written.
@@ -29,7 +29,7 @@ use generation::Generation;
 pub use generation::LATER;
 use storage::Ids;
 
-/// What a forge consists of apart from its properties.
+/// The names, owner and place of a forge.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Its names.
@@ -44,7 +44,7 @@ pub struct Context {
     pub account: String,
     /// The permissions boundary of its roles, unless the properties name another.
     pub boundary: Option<String>,
-    /// When the operation began, as RFC 3339; what is replaced is tagged with it.
+    /// When the operation began, as RFC 3339; the tag of replaced resources.
     pub since: String,
     /// Keys of tags that the stack used to set and does not set any more.
     pub dropped_tags: BTreeSet<String>,
@@ -87,7 +87,7 @@ impl Context {
     }
 }
 
-/// What follows from a request alone, made once for an operation: to fill in policies, to hash and to write scripts
+/// Everything that follows from a request alone, made once for an operation: to fill in policies, to hash and to write scripts
 /// takes longer than all else that is done after a look.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -101,7 +101,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// What follows from what the stack says.
+    /// Everything that follows from the properties.
     pub fn of(cx: &Context, properties: &Properties) -> Self {
         let ids = Ids::given(properties);
         let lustre = (properties.fsx_name.clone().unwrap_or_default(), String::new());
@@ -175,7 +175,7 @@ impl Forge<'_> {
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] if what has been observed does not allow the change, and [`Error::Invalid`] if the network does
+/// [`Error::Refused`] if the observed state does not allow the change, and [`Error::Invalid`] if the network does
 /// not; nothing has been changed then.
 pub fn desired(
     cx: &Context,
@@ -243,7 +243,7 @@ impl LazyNetwork<'_> {
     }
 }
 
-/// What a forge that is being deleted still needs: Batch deletes no environment whose service role is gone, and such
+/// The resources that a forge still needs while it is being deleted: Batch deletes no environment whose service role is gone, and such
 /// an environment stays INVALID for ever.
 pub fn desired_while_deleting(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
     let ours = inventory.all::<ComputeEnvironment>().any(|(existing, _)| cx.owner.owns(&existing.tags));
@@ -260,7 +260,7 @@ pub fn desired_while_deleting(cx: &Context, inventory: &Inventory) -> Vec<Desire
         after: Vec::new(),
         is_draining: false,
     };
-    // One that serves is kept by what refers to it.
+    // An existing one is kept by its references.
     let serves = inventory.get(&role.id).is_some_and(|existing| role.drift(existing).is_empty());
     if serves { Vec::new() } else { vec![role] }
 }
@@ -284,7 +284,7 @@ pub fn released(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
 }
 
 /// Has a work queue wait for everything that does not wait for it. A released forge is adopted in this order: as long as
-/// its work queue is released, a Delete gives back what was adopted, and deletes nothing.
+/// its work queue is released, a Delete releases the adopted resources again, and deletes nothing.
 pub fn put_last(resources: &mut [Desired], work_queue: &ResourceId) {
     resources.sort_by_key(|resource| (resource.after.contains(work_queue), resource.id == *work_queue));
     let before = resources.iter().take_while(|resource| resource.id != *work_queue);

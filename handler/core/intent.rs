@@ -1,4 +1,4 @@
-//! PURE. What one request asks for, read once; and the decision what should exist, given what has been observed.
+//! PURE. One request, parsed once, and the desired state that follows from it and from the observed state.
 //!
 //! [`Intent::decide`] is called by the operation and by its preview alike, so a preview cannot differ.
 
@@ -25,10 +25,10 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// What CloudFormation waits at most, in seconds.
+/// The longest time that CloudFormation waits, in seconds.
 const SERVICE_TIMEOUT: i32 = 3600;
 
-/// What one request asks for. No `Debug`: a `NoEcho` parameter may be among the properties.
+/// One request, parsed. No `Debug`: a `NoEcho` parameter may be among the properties.
 #[derive(Clone)]
 pub struct Intent {
     /// Create, Update or Delete.
@@ -40,9 +40,9 @@ pub struct Intent {
     /// The forge that the old properties stand for.
     pub previous: Option<ForgeId>,
     /// The ID that a response bears if the operation fails: of a Create the new forge's, so that the Delete that
-    /// follows finds what is half-made; otherwise the one that came, or CloudFormation would delete what it names.
+    /// follows finds the half-made forge; otherwise the one that came, or CloudFormation would delete its forge.
     pub physical_id: String,
-    /// What the stack says, or all faults of it; `None` for a Delete.
+    /// The properties, or all their faults; `None` for a Delete.
     pub wanted: Option<Result<Properties>>,
     /// When the operation was signed.
     pub signed: Timestamp,
@@ -129,7 +129,7 @@ impl Intent {
         !forge.is_derived(&self.stack_id, &self.logical_id)
     }
 
-    /// What a forge of this request consists of, apart from its properties.
+    /// The names, owner and place of a forge of this request.
     pub fn context(&self, forge: &ForgeId) -> Context {
         Context {
             names: Names::new(&self.prefix, forge.clone()),
@@ -148,7 +148,7 @@ impl Intent {
         }
     }
 
-    /// Whether anything can be wanted at all: what cannot be read or answered is refused before AWS is asked.
+    /// Refuses unreadable properties, and properties whose response would be too long, before AWS is asked.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Intent {
         }
     }
 
-    /// What should exist of the forge that the request is about; `cx` is its context. A file system that has grown stays as
+    /// The desired state of the forge that the request is about; `cx` is its context. A file system that has grown stays as
     /// it is where an Update undoes another one (`is_rollback`), and afterwards, when the template still names the old size.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl Intent {
         if desired::is_released(cx, inventory) {
             desired::put_last(&mut resources, &work_queue);
         }
-        // Only what has been completed is kept by a Delete: a Create that failed is always cleaned up.
+        // A Delete keeps only a completed forge: a Create that failed is always cleaned up.
         let is_complete = || resources.iter().all(|resource| resource.stands(inventory));
         let completed =
             desired::completed(cx, inventory).or_else(|| is_complete().then_some(&cx.since)).cloned();
@@ -198,7 +198,7 @@ impl Intent {
         Ok(resources)
     }
 
-    /// What should still exist of a forge that is not wanted: nothing; or all of it, if it is left to another stack.
+    /// The desired state of a forge that is not wanted: nothing; or all of it, if it is left to another stack.
     ///
     /// # Errors
     ///
@@ -216,10 +216,10 @@ impl Intent {
         }
     }
 
-    /// Refuses what could not be answered, before anything is made.
+    /// Refuses properties whose response would be too long, before anything is created.
     fn check_response(cx: &Context, wanted: &Properties, request: &Request) -> Result<()> {
         const FILE_SYSTEM: &str = "fs-0123456789abcdef0";
-        // What is not known yet, at its longest: two environments, a role, a template, and file systems.
+        // Values that are not known yet, at their longest: two environments, a role, a template, and file systems.
         let environment = cx.environment_arn(&cx.names.environment(Pool::OnDemand, "01234567"));
         let dns_name = format!("{FILE_SYSTEM}.fsx.{}.amazonaws.com.cn", cx.region);
         let unknown = 2 * environment.len()
@@ -351,7 +351,7 @@ fn is_behind_queues(desired: &[Desired], inventory: &Inventory) -> bool {
     queues.into_iter().all(|(spec, found)| found.is_some_and(|(_, observed)| holds(spec, observed)))
 }
 
-/// What is wanted, with the size of a file system that has grown as it is: nothing shrinks, and a rollback must not
+/// The properties with the current size of a file system that has grown: nothing shrinks, and a rollback must not
 /// fail for that. `None` if none has grown.
 fn grown(cx: &Context, wanted: &Properties, inventory: &Inventory) -> Option<Properties> {
     let (_, observed) = inventory.find::<Fsx>(&cx.names.file_system())?;

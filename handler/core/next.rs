@@ -197,7 +197,7 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// The next observation: of what is pending, and of the kinds that may hold the unseen cause of a refusal. The users of a
+/// The next observation: of pending resources, and of the kinds that may hold the unseen cause of a refusal. The users of a
 /// resource are of later kinds.
 fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Duration, BTreeSet<Kind>) {
     let unseen = history
@@ -211,7 +211,7 @@ fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Dura
     let pending: Vec<_> = settling.chain(ready.map(|step| &step.id)).collect();
     let (blocked, free): (Vec<_>, Vec<_>) =
         pending.into_iter().partition(|id| is_blocked(id, history, situation));
-    // Only what a failed step blocks is left.
+    // All that is left waits for a failed step.
     let pending = if free.is_empty() { blocked } else { free };
     history.next_look(&pending, &users.collect::<Vec<_>>(), situation)
 }

@@ -133,7 +133,7 @@ fn batch(config: &NextflowConfig, text: &mut Text) {
         text.setting("volumes", &format!("[{}]", volumes.join(", ")));
     }
     if config.spot {
-        // Batch itself tries again, and only what the loss of an instance ended. Nextflow's default is not to.
+        // Batch itself tries again, and only tasks that the loss of an instance ended. Nextflow's default is no retry.
         text.setting("maxSpotAttempts", "5");
     }
     // A task that no instance type of the queue can hold would otherwise wait for ever.
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(json_len(&everything), serde_json::to_string(&everything).unwrap().len());
     }
 
-    /// Reads a string of Groovy between single quotes: its characters, and what follows it.
+    /// Reads a string of Groovy between single quotes: its characters, and the rest.
     fn read(text: &str) -> Option<(String, &str)> {
         let mut value = String::new();
         let mut rest = text.strip_prefix('\'')?;

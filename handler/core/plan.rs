@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What to do about one resource.
+/// An action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make it.
     Create,
     /// Change it in place.
     Update(Vec<Change>),
-    /// Have AWS look again at what made it invalid, or make it anew.
+    /// Revalidate it, or recreate it.
     Repair(String),
     /// Stop it, so that it can be deleted.
     Disable,
@@ -55,28 +55,28 @@ impl Action {
 pub struct Step {
     /// The resource.
     pub id: ResourceId,
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// Why, in words.
     pub why: String,
-    /// What it has to wait for; empty if it can be taken now.
+    /// The resources that it waits for; empty if it can be taken now.
     pub after: Vec<ResourceId>,
 }
 
-/// What is to be done.
+/// The steps from the observed to the desired state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The steps, in an order in which they could be taken one by one.
     pub steps: Vec<Step>,
-    /// What is in transition, with AWS's status.
+    /// Resources in transition, with AWS's status.
     pub settling: Vec<(ResourceId, String)>,
-    /// What is desired and belongs to another owner, with that owner.
+    /// Desired resources of another owner, with that owner.
     pub conflicts: Vec<(ResourceId, String)>,
-    /// What is desired and does not become valid by itself, with AWS's reason.
+    /// Desired resources that do not become valid by themselves, with AWS's reason.
     pub broken: Vec<(ResourceId, String)>,
 }
 
-/// Compares the desired resources, given in an order in which they can be made, with what has been observed.
+/// Compares the desired resources, given in an order of creation, with the observed ones.
 ///
 /// `may_lag` says whether something that a resource refers to is so young that AWS may not know it everywhere yet.
 pub fn plan(
@@ -95,7 +95,7 @@ pub fn plan(
     let pending: Vec<ResourceId> =
         desired.iter().map(|resource| &resource.id).filter(|id| !done.contains(*id)).cloned().collect();
     let kept = kept(desired, inventory);
-    // Leaves first: queues before environments before what those refer to.
+    // Leaves first: queues before environments before the references of these.
     let unwanted = inventory
         .resources
         .values()
@@ -142,7 +142,7 @@ fn plan_desired(
             plan.broken.push((id.clone(), reason.clone()));
             false
         }
-        // What only drains finishes its jobs; what is wrong with it no longer matters.
+        // A draining environment finishes its jobs; its faults no longer matter.
         _ if drift.is_empty() => true,
         _ => {
             let fields: Vec<&str> = drift.iter().map(|change| change.field.as_str()).collect();
@@ -152,7 +152,7 @@ fn plan_desired(
     }
 }
 
-/// What is desired, and what that refers to as it is: a template lives as long as an environment of it.
+/// The desired resources and their current references: a template lives as long as its environments.
 fn kept(desired: &[Desired], inventory: &Inventory) -> BTreeSet<ResourceId> {
     let mut kept: BTreeSet<ResourceId> = desired.iter().map(|resource| resource.id.clone()).collect();
     let mut queue: Vec<ResourceId> = kept.iter().cloned().collect();
@@ -192,7 +192,7 @@ fn plan_unwanted(
     let ours = |existing: &&Existing| owner.owns(&existing.tags);
     after.extend(inventory.referrers(id).filter(ours).map(|referrer| referrer.id.clone()));
     // Instances write to the log group and to file systems until the last of them has gone. Those that stay do not
-    // use what goes: a file system that has failed was never mounted.
+    // use it: a file system that has failed was never mounted.
     if id.kind.traits().outlives_instances {
         let later = inventory.resources.values().filter(ours).map(|existing| &existing.id);
         let later = later.filter(|other| !other.kind.traits().outlives_instances && other.kind > id.kind);
@@ -222,7 +222,7 @@ impl Plan {
         self.steps.iter().filter(|step| step.after.is_empty())
     }
 
-    /// What is still to come, a line for each resource, with AWS's status where there is one.
+    /// The pending resources, a line for each, with AWS's status if there is one.
     pub fn pending(&self) -> Vec<String> {
         let settling = self.settling.iter().map(|(id, status)| format!("{id} ({status})"));
         settling
@@ -259,7 +259,7 @@ impl Plan {
     }
 }
 
-/// The plan for a person: a line per step with its mark, and below it what changes.
+/// The plan for a person: a line per step with its mark, and its changes below.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_done() {

@@ -26,7 +26,7 @@ pub mod documents {
     /// Spot Fleet may assume the fleet role.
     pub static TRUST_SPOTFLEET: Document =
         LazyLock::new(|| read(include_str!("../../policies/trust-spotfleet.json")));
-    /// What Nextflow's head job calls.
+    /// The actions of Nextflow's head job.
     pub static NEXTFLOW: Document =
         LazyLock::new(|| read(include_str!("../../policies/nextflow-policy.json")));
     /// The work bucket and `AllowBuckets`.
@@ -47,7 +47,7 @@ pub mod documents {
         LazyLock::new(|| read(include_str!("../../policies/secrets-policy-instance-role.json")));
 }
 
-/// What stands for the placeholders of a document.
+/// The values of the placeholders in a document.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     /// Placeholders with one value.
@@ -95,7 +95,7 @@ fn single(text: &str, values: &Values) -> String {
     while let Some((before, after)) = rest.split_once("${") {
         filled.push_str(before);
         let value = after.split_once('}').and_then(|(name, after)| Some((values.single.get(name)?, after)));
-        // What is no placeholder of ours is a variable of IAM's.
+        // Anything else is a variable of IAM.
         let (value, after) = value.map_or(("${", after), |(value, after)| (value, after));
         filled.push_str(value);
         rest = after;

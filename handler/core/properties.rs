@@ -180,7 +180,7 @@ pub struct Properties {
     /// Whether pipelines may read the secrets that Seqera Platform keeps for them.
     pub pipeline_secrets: bool,
 
-    // What only Nextflow sees: it goes into the attribute `NextflowConfig`.
+    // Seen by Nextflow only: they go into the attribute `NextflowConfig`.
     /// vCPUs of the head job.
     pub head_job_cpus: Option<i32>,
     /// Memory of the head job in MiB.

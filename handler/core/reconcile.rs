@@ -118,7 +118,7 @@ pub async fn reconcile<C: Cloud>(
                     let accepted = act(writer, &open, &steps, &mut history, &situation).await?;
                     permit = Some(open);
                     note(&accepted, &desired, &mut inventory, &mut history, &writer.cloud.now());
-                    // What can be done next is decided before anything is observed.
+                    // Before anything is observed, the next steps may be ready.
                     kinds.clear();
                     Duration::ZERO
                 }

@@ -22,11 +22,11 @@ pub trait Registered: Resource {
 
 macro_rules! registry {
     ($($kind:ident => $module:ident, $doc:literal,)+) => {
-        /// What a resource should be, by kind. Shared, because the same spec is desired at every look.
+        /// The desired state of a resource, by kind. Shared, because the same spec is desired at every look.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Spec { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Spec>)),+ }
 
-        /// What AWS says a resource is, by kind. Shared, as specs are.
+        /// The observed state of a resource, by kind. Shared, as specs are.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Observed { $(#[doc = $doc] $kind(Arc<<resources::$module::$kind as Resource>::Observed>)),+ }
 
@@ -48,7 +48,7 @@ macro_rules! registry {
         })+
 
         impl Kind {
-            /// What the engine must know of the kind.
+            /// The properties of the kind that the engine needs.
             pub fn traits(self) -> &'static Traits {
                 match self { $(Self::$kind => &<resources::$module::$kind as Resource>::TRAITS),+ }
             }
@@ -65,7 +65,7 @@ macro_rules! registry {
         }
 
         impl Desired {
-            /// What sets a resource apart from its spec and its tags; empty when they agree.
+            /// The differences between a resource and its spec and tags.
             pub fn drift(&self, existing: &Existing) -> Vec<Change> {
                 let mut changes = match (&self.spec, &existing.observed) {
                     $((Some(Spec::$kind(spec)), Observed::$kind(observed)) => {
@@ -102,7 +102,7 @@ macro_rules! registry {
                 Some(Existing { id, tags, phase: Phase::Settled, refs, created: Some(at), observed })
             }
 
-            /// The calls that bring what exists to what is desired, tags first.
+            /// The calls that update a resource to its desired state, tags first.
             pub fn update(&self, existing: &Existing) -> Vec<Write> {
                 let tags = self.tag_changes(existing);
                 let calls = match (&self.spec, &existing.observed) {
@@ -176,13 +176,13 @@ impl fmt::Display for Kind {
 pub struct Desired {
     /// Which resource.
     pub id: ResourceId,
-    /// What it should be; `None` keeps it as it is, tags apart.
+    /// Its desired state; `None` keeps it as it is, except for its tags.
     pub spec: Option<Spec>,
     /// The tags that it should bear.
     pub tags: Tags,
     /// Keys of tags that it should not bear; others that somebody else has set are left alone.
     pub remove_tags: BTreeSet<String>,
-    /// What must stand before it can be made or changed.
+    /// The resources that must exist as desired before it can be created or changed.
     pub after: Vec<ResourceId>,
     /// Whether it only drains: it must exist no longer than it does, and is never mended.
     pub is_draining: bool,

@@ -95,7 +95,7 @@ impl<C: Cloud> Sweep<'_, C> {
     }
 
     async fn collect(&self, key: &str, by: &str, old: Option<&Item>) -> Result<Report> {
-        // A rollback that has not begun is not in the table, and may need what is collectable.
+        // A rollback that has not begun is not in the table, and may need collectable generations.
         let in_progress = self.cloud.stack_status(&self.owner.stack_id).await;
         let in_progress = in_progress.map(|status| status.ends_with("_IN_PROGRESS"));
         if in_progress == Some(true) {

@@ -154,7 +154,7 @@ fn steps(boot: &Boot) -> Vec<(Vec<&'static str>, String)> {
         let call = call("step", "Fusion scratch on NVMe disks", "nvme_scratch", &[]);
         steps.push((vec![include_str!("user_data/nvme.sh")], call));
     }
-    // After the disks: the folder's mode is that of what is mounted there.
+    // After the disks: the folder has the mode of the file system mounted there.
     if boot.fusion {
         let call = call("step", "Fusion scratch", "scratch_folder", &[]);
         steps.push((vec![include_str!("user_data/scratch.sh")], call));

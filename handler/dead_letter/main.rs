@@ -17,7 +17,7 @@ use tower_forge_edge::event::Event;
 use tower_forge_edge::table::{ClaimTable, environment_credentials};
 use tower_forge_edge::{logging, respond};
 
-/// What the dead letter has of AWS: the table, and where responses go.
+/// AWS, as far as the dead letter uses it: the table and the response URL.
 #[derive(Debug)]
 struct World {
     table: ClaimTable,

@@ -18,7 +18,7 @@ impl HostClock {
         Self { started: Instant::now(), scale }
     }
 
-    /// What the clocks show.
+    /// The time of both clocks.
     pub fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now {

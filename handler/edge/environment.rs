@@ -2,7 +2,7 @@
 
 use tower_forge_core::claim::Timing;
 
-/// What both functions know of their deployment.
+/// The settings of the deployment that both functions need.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The claim's table (`TOWER_FORGE_TABLE`).

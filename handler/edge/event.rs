@@ -1,4 +1,4 @@
-//! What arrives: the JSON of an invocation.
+//! Events: the JSON of an invocation.
 //!
 //! The event is read as plain JSON first, so that whoever can be answered is answered: a stack waits an hour for the
 //! response to a request that could not be read.
@@ -18,16 +18,16 @@ pub enum Event {
     Request(Box<Request>, Option<Continuation>),
     /// A request that can be answered but not carried out, and why.
     Malformed(Envelope, String),
-    /// Show what a request would do; or why that cannot be told.
+    /// Show the plan of a request; or why there is none.
     Plan(Result<Box<Request>, String>),
-    /// Collect what has been replaced and is idle.
+    /// Delete replaced and idle generations.
     Sweep,
     /// Nothing that could be answered.
     Unanswerable(String),
 }
 
 impl Event {
-    /// Reads an event. Never fails: what cannot be read is one of the variants.
+    /// Reads an event. Never fails: an unreadable event is one of the variants.
     pub fn read(event: Value, local: bool) -> Self {
         let Value::Object(mut object) = event else {
             return Self::Unanswerable("the event is not a JSON object".to_owned());

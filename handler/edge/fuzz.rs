@@ -108,7 +108,7 @@ fn check_body(envelope: &Envelope, response: &Response) {
     }
 }
 
-/// What is done with a request before AWS is asked for the first time.
+/// Everything that precedes the first call of AWS.
 fn read(request: &Request) {
     let signed = request.envelope.response_url.signed_at().unwrap_or_default();
     let intent = Intent::read(request, &deployment(), Timestamp::from_secs(signed));

@@ -1,4 +1,4 @@
-//! What both functions need of the network and of their environment.
+//! I/O and environment variables of both functions.
 
 pub mod clock;
 pub mod environment;

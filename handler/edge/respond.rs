@@ -7,8 +7,8 @@ use tower_forge_core::port::Undelivered;
 
 /// Delivers a response.
 ///
-/// Retries what may pass (no connection, 429, 5xx) with a growing pause until `until`, by the clock's monotonic side.
-/// Content-Type is sent empty because that is what CloudFormation signed.
+/// Retries transient failures (no connection, 429, 5xx) with a growing pause until `until`, by the clock's monotonic side.
+/// Content-Type is empty because CloudFormation has signed it so.
 ///
 /// # Errors
 ///

@@ -38,7 +38,7 @@ pub(super) fn template(
     Ok(forge.declare_spec(ResourceId::new(Kind::LaunchTemplate, name), spec?, &after))
 }
 
-/// What the launch template should be.
+/// The desired launch template.
 pub(super) fn template_spec(properties: &Properties, boot: &Boot, tags: &Tags) -> Result<Spec> {
     let user_data = user_data::user_data(boot)
         .map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
@@ -64,7 +64,7 @@ fn later(forge: &Forge<'_>, ids: &Ids) -> Vec<Declared> {
     }
 }
 
-/// What instances do at boot, given DNS name and mount name of the Lustre file system.
+/// The boot script of instances, given DNS name and mount name of the Lustre file system.
 pub(super) fn boot(cx: &Context, properties: &Properties, ids: &Ids, lustre: (String, String)) -> Boot {
     let (efs, fsx) = match ids {
         Ids::Known { efs, fsx } => (efs.clone(), fsx.clone()),

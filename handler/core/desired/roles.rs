@@ -21,7 +21,7 @@ const KMS: Policy = ("kms-policy", &documents::KMS);
 const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
 const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", &documents::SECRETS_EXECUTION);
 
-/// What the roles should be that a forge may have.
+/// The desired roles of a forge.
 pub(super) fn specs(cx: &Context, properties: &Properties) -> BTreeMap<RoleKind, registry::Spec> {
     let values = values(cx, properties);
     let may_have = |kind: &RoleKind| match kind {

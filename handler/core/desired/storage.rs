@@ -66,7 +66,7 @@ fn kept<'a, R: Registered>(forge: &Forge<'a>, name: &str) -> Option<&'a Existing
 /// Refuses another network: its instances could not reach the file system.
 fn refuse_move(kind: &str, id: &str, now: Option<&str>, wanted: &str) -> Result<()> {
     match now {
-        // What is wanted is unknown where the network could not be looked up, and then nothing is made in it.
+        // Without a network nothing is created, and the wanted VPC is unknown.
         Some(now) if !now.is_empty() && !wanted.is_empty() && now != wanted => Err(refused(format!(
             "VpcId: given {wanted}, allowed: {now}, where the {kind} file system {id} is; a file system \
              holds data and cannot move; to change the network, deploy another forge, copy the files, and delete the \
@@ -102,7 +102,7 @@ fn refuse(spec: &fsx::Spec, observed: &fsx::Observed) -> Result<()> {
 }
 
 impl Ids {
-    /// The IDs, given those of what has been made.
+    /// The IDs, given those of created file systems.
     fn of(properties: &Properties, efs: Option<String>, fsx: Option<String>) -> Self {
         let efs = efs.or_else(|| properties.efs_id.clone());
         let fsx = fsx.or_else(|| properties.fsx_name.clone());

@@ -1,4 +1,4 @@
-//! What a forge consists of, and the names that must never change.
+//! The resources of a forge, and the names that must never change.
 
 #![allow(
     clippy::needless_pass_by_value,

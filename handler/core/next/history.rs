@@ -286,8 +286,8 @@ impl History {
 
     /// The interval between observations.
     ///
-    /// Two seconds for half a minute, or three for twenty seconds if all is deleted, because nobody waits for that as for what
-    /// is created; then five, and twelve for changes that take minutes. It grows with the number of environments and queues
+    /// Two seconds for half a minute, or three for twenty seconds if all is deleted, because nobody waits for
+    /// that as for a creation; then five, and twelve for changes that take minutes. It grows with the number of environments and queues
     /// of the account in transition, because all share 50 calls per second with Nextflow. The forge's ID determines the jitter.
     fn interval(&self, situation: &Situation<'_>) -> Duration {
         let waited = situation.now.mono.saturating_sub(self.progress).as_secs();

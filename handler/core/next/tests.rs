@@ -77,7 +77,7 @@ fn what_stands_is_finished_only_by_looks_that_count() {
     assert!(decide(90, 95).starts_with("Look { after: 0ns"), "{}", decide(90, 95));
 }
 
-/// What becomes of a step whose call AWS answers with this code and text.
+/// The result of a step whose call AWS refuses with this code and text.
 fn refused(code: &str, message: &str, tries: u64) -> (Option<Error>, bool) {
     let inventory = Inventory::default();
     let owner = context().owner;

@@ -80,9 +80,9 @@ impl<C: Cloud> Operation<'_, C> {
             match claimant.standing(item.as_ref()) {
                 Standing::Answered(body) => return ended(self.put(body).await),
                 standing @ (Standing::Superseded | Standing::LostTie) => {
-                    // CloudFormation's clock has stepped back: what it shows is this operation, not the newest one.
+                    // CloudFormation's clock has stepped back: it shows this operation, not the newest one.
                     if let Some(signed) = self.is_really_newest(&check, item.as_ref()) {
-                        // What CloudFormation showed may be older than the operation in the item.
+                        // CloudFormation's reply may be older than the operation in the item.
                         if !std::mem::replace(&mut has_asked_again, true) {
                             self.cloud.sleep(SHOWN_LATE).await;
                             check = Check::Open;
@@ -177,7 +177,7 @@ impl<C: Cloud> Operation<'_, C> {
             && physical_id != self.request.envelope.physical_id.as_deref()
     }
 
-    /// Another delivery of an old Update must not take a newer one's place: what CloudFormation shows does not tell the
+    /// Another delivery of an old Update must not take a newer one's place: CloudFormation's reply does not tell the
     /// two apart, so that only a small step counts.
     fn is_really_newest(&self, check: &Check, item: Option<&Item>) -> Option<i64> {
         let Check::Passed(Shown::Resource { status, .. }) = check else { return None };

@@ -31,7 +31,7 @@ impl<C: Cloud> Operation<'_, C> {
         }
         let now = self.cloud.now().mono;
         let left = |then: Duration| u64::try_from(then.saturating_sub(now).as_millis()).unwrap_or_default();
-        // What this leg has made, the next one's reads may not show yet.
+        // The next leg's reads may not show yet all that this one has created.
         let shown = |wrote: Duration| wrote + self.deployment.timing.call + self.deployment.timing.read_lag;
         let continuation = Continuation {
             leg,

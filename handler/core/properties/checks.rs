@@ -123,7 +123,7 @@ pub(super) fn is_bundle(text: &str) -> bool {
     matches!(text, "optimal" | "default_x86_64" | "default_arm64")
 }
 
-/// The letters after the generation in a family's name: `gd` of `m6gd.large`. They say what the family has.
+/// The letters after the generation in a family's name: `gd` of `m6gd.large`. They name the family's features.
 fn abilities(instance_type: &str) -> &str {
     let family = instance_type.split(['.', '-']).next().unwrap_or_default();
     family

@@ -1,4 +1,4 @@
-//! What is wrong with one property, in one line.
+//! A fault of one property, in one line.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::table;
 /// Maximum length of a given value that a fault repeats.
 const GIVEN_CHARS: usize = 80;
 
-/// What is wrong with one property.
+/// A fault of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The property's name, with the place in it where that helps (`Tags.Owner`).
@@ -18,7 +18,7 @@ pub struct Fault {
     pub given: Option<String>,
     /// The allowed values; empty if no property has this name.
     pub allowed: String,
-    /// Why, or what to do instead; may be empty.
+    /// The reason or a remedy; may be empty.
     pub hint: String,
 }
 

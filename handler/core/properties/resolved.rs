@@ -146,12 +146,12 @@ impl Properties {
         self.ebs_boot_size.unwrap_or(if self.fusion_on_root_volume() { 100 } else { 50 })
     }
 
-    /// Throughput of the root volume in MiB/s; 125 is what every gp3 volume has.
+    /// Throughput of the root volume in MiB/s; every gp3 volume has 125.
     pub fn ebs_throughput(&self) -> i32 {
         self.ebs_throughput.unwrap_or(if self.fusion_on_root_volume() { 325 } else { 125 })
     }
 
-    /// IOPS of the root volume; 3000 is what every gp3 volume has.
+    /// IOPS of the root volume; every gp3 volume has 3000.
     pub fn ebs_iops(&self) -> i32 {
         self.ebs_iops.unwrap_or(3000)
     }

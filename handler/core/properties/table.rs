@@ -55,7 +55,7 @@ pub enum Kind {
     Statements,
 }
 
-/// What an Update does when a property has changed.
+/// The effect of a changed property in an Update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Existing resources are modified.
@@ -88,7 +88,7 @@ impl Effect {
         }
     }
 
-    /// What happens to running jobs: they finish, or they are terminated.
+    /// The effect on running jobs: they finish, or they are terminated.
     pub fn running_jobs(self) -> &'static str {
         match self {
             Self::Queue => "finish; jobs in a deleted queue are terminated",

@@ -1,4 +1,4 @@
-//! What stacks may say and what they may not, by example and by property.
+//! Accepted and refused properties, by example and by property test.
 
 #![allow(
     clippy::needless_raw_string_hashes,

@@ -2,7 +2,7 @@
 
 use super::{Effect, Kind, Property};
 
-/// What happens to a created file system.
+/// The fate of a created file system.
 const DATA: &str =
     "No Update deletes a file system: one that is no longer desired is detached, and deleted with the forge.";
 

@@ -68,7 +68,7 @@ pub(super) const WORK: &[Property] = &[
     },
 ];
 
-/// What the forge is, and how CloudFormation handles it.
+/// The kind of forge, and its handling by CloudFormation.
 pub(super) const FORGE: &[Property] = &[
     Property {
         name: "ServiceToken",

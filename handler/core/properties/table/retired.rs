@@ -11,7 +11,7 @@ pub struct Retired {
     pub name: &'static str,
     /// Whether `false` is accepted, because Tower Forge's exports contain it.
     pub may_be_false: bool,
-    /// Why, and what to use instead.
+    /// The reason and an alternative.
     pub instead: &'static str,
 }
 

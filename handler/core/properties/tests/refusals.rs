@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Refused properties, with the text of each refusal.
 
 use expect_test::expect;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! What does not go together, and in which words it is refused.
+//! Properties that exclude each other, with the text of each refusal.
 
 use expect_test::expect;
 use serde_json::json;
