@@ -37,9 +37,9 @@ fn on_fsx(site: &Site, call: fsx::Call) -> Write {
     Write { id, call: Call::Fsx(Box::new(call)) }
 }
 
-fn create_lustre(site: &Site, size: i32) -> Write {
+fn create_lustre(site: &Site, gib: i32) -> Write {
     let spec = fsx::Spec {
-        size,
+        size: gib,
         deployment_type: "SCRATCH_2".to_owned(),
         throughput: None,
         subnet: site.subnets[0].clone(),
@@ -48,8 +48,8 @@ fn create_lustre(site: &Site, size: i32) -> Write {
     on_fsx(site, fsx::Call::Create { client_token: "token".to_owned(), spec, tags: site.tags() })
 }
 
-fn grow(site: &Site, size: i32) -> Write {
-    on_fsx(site, fsx::Call::Grow { id: GIVEN_ID.to_owned(), size })
+fn grow(site: &Site, gib: i32) -> Write {
+    on_fsx(site, fsx::Call::Grow { id: GIVEN_ID.to_owned(), size: gib })
 }
 
 fn delete_lustre(site: &Site) -> Write {
