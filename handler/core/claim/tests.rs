@@ -182,3 +182,34 @@ fn who_has_lost_the_resource_does_not_take_the_forge_back() {
     let now = seen(item.as_ref());
     assert!(claim_forge(&mut item, &delete, now.as_ref()));
 }
+
+#[test]
+fn a_permit_is_reused_for_half_of_its_time_and_valid_for_all_of_it_by_both_clocks() {
+    let at = |mono: u64, wall: i64| Now {
+        mono: Duration::from_millis(mono),
+        wall: Timestamp(1_795_509_000_000 + wall),
+        scale: 1.0,
+    };
+    let permit = Permit::new(&at(100_000, 0), &Timing::AWS);
+    let state = |mono: u64, wall: i64| {
+        let now = at(100_000 + mono, wall);
+        (permit.is_fresh(&now), permit.holds(&now))
+    };
+    assert_eq!([0, 7_499].map(|ms| state(ms, 0)), [(true, true); 2]);
+    assert_eq!([7_500, 14_999].map(|ms| state(ms, 0)), [(false, true); 2]);
+    assert_eq!(state(15_000, 0), (false, false));
+    assert_eq!([7_499, 7_500, 15_000].map(|ms| state(0, ms)), [(true, true), (false, true), (false, false)]);
+}
+
+#[test]
+fn the_item_of_a_resource_without_any_forge_expires_after_a_week() {
+    let mut item = None;
+    let delete = claimant(Verb::Delete, 10, "d", "1/1");
+    assert!(claim(&mut item, &delete, None));
+    let end = End { forget: true, ..End::default() };
+    assert!(matches!(delete.finish(&end, Timestamp::from_secs(70)).apply(&mut item), Updated::Done(_)));
+    assert_eq!(item.as_ref().and_then(|item| item.get("ttl")), Some(&Value::N(70 + 604_800)));
+    let now = seen(item.as_ref());
+    assert!(claim(&mut item, &claimant(Verb::Create, 80, "c", "2/1"), now.as_ref()));
+    assert_eq!(item.and_then(|item| item.get("ttl").cloned()), None, "a new operation keeps it");
+}
