@@ -1,6 +1,7 @@
 //! The simulation of the engine: whole lives of a resource, in memory and in virtual time, one seed per life.
 
 mod account;
+mod answers;
 mod batch;
 mod cloudformation;
 mod executor;
@@ -14,8 +15,11 @@ mod named;
 mod others;
 mod population;
 mod rng;
+mod second;
+mod shared;
 mod shrink;
 mod stack_view;
+mod stacks;
 mod story;
 mod template;
 mod world;

@@ -1,6 +1,7 @@
 //! What the templates of a life say.
 
 use crate::executor::{Ms, S};
+use crate::shared::FORGE;
 use serde_json::{Map, Value, json};
 
 /// What a template says of the forge.
@@ -16,12 +17,14 @@ pub(crate) struct Template {
     pub(crate) fallback: bool,
     /// Whether a Delete deletes.
     pub(crate) disposes: bool,
+    /// Whether it names the ID of the forge.
+    pub(crate) named: bool,
 }
 
 impl Template {
     /// The plainest.
     pub(crate) const PLAIN: Self =
-        Self { max_cpus: 100, types: 0, identity: 0, fallback: false, disposes: true };
+        Self { max_cpus: 100, types: 0, identity: 0, fallback: false, disposes: true, named: false };
 
     /// The properties, for a response within `timeout`.
     pub(crate) fn properties(&self, timeout: Ms) -> Map<String, Value> {
@@ -42,6 +45,9 @@ impl Template {
         }
         if !self.disposes {
             all["DisposeOnDeletion"] = json!("false");
+        }
+        if self.named {
+            all["ForgeId"] = json!(FORGE);
         }
         if timeout != 3600 * S {
             all["ServiceTimeout"] = json!((timeout / S).to_string());
