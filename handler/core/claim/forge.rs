@@ -23,7 +23,11 @@ impl Claimant {
     pub fn claim_forge(&self, forge: &str, seen: Option<&Item>, now: Timestamp) -> Update {
         let text = |text: &str| Value::S(text.to_owned());
         let seen = seen.map(|item| Condition::Is(&["by"], text(&item.by)));
-        let mine = Condition::Is(&["by"], text(&self.by));
+        // A retry, but not a late first try after the release: nobody would release the forge again.
+        let mine = Condition::All(vec![
+            Condition::Is(&["by"], text(&self.by)),
+            Condition::Is(&["busy"], Value::Bool(true)),
+        ]);
         let ours = Condition::All(vec![
             Condition::Is(&["stack"], text(&self.stack_id)),
             Condition::Is(&["logical"], text(&self.logical_id)),

@@ -63,6 +63,11 @@ impl Account {
         self.resources.get(id).and_then(|past| past.last()).and_then(|(_, version)| version.clone())
     }
 
+    /// A resource as it was at a time.
+    pub(crate) fn was(&self, id: &ResourceId, at: Ms) -> Option<&Rc<Version>> {
+        past_of(self.resources.get(id)?, at)
+    }
+
     /// All resources as they are.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&ResourceId, &Rc<Version>)> {
         self.resources.iter().filter_map(|(id, past)| Some((id, past.last()?.1.as_ref()?)))

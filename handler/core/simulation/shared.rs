@@ -1,6 +1,7 @@
 //! The invariants of the forge that two stacks name: one stack at a time writes to it, and it changes hands as a whole.
 
-use crate::executor::Ms;
+use crate::account::Version;
+use crate::executor::{Ms, S};
 use crate::host::Host;
 use crate::judge::{creates, deletes, disables, stops};
 use crate::stacks::Stack;
@@ -174,14 +175,20 @@ impl World {
         let is_behind =
             |kind: Kind| matches!(kind, Kind::ComputeEnvironment | Kind::LaunchTemplate | Kind::Role);
         let account = self.account.borrow();
-        let early = account.all().find(|(id, version)| {
-            let is_other = is_of_it(id) && id.name != WORK_QUEUE;
-            let waits = if releases {
+        let waits = |id: &ResourceId, version: &Version| {
+            if releases {
                 version.owner() == Some(stack) && !version.is_released()
             } else {
                 version.is_released() && !is_behind(id.kind)
-            };
-            is_other && waits
+            }
+        };
+        // A look may not show what has just been made, released or adopted. The stack itself made it then, because it
+        // waits for what another stack did.
+        let known = self.now().saturating_sub(60 * S);
+        let early = account.all().find(|(id, version)| {
+            let is_other = is_of_it(id) && id.name != WORK_QUEUE;
+            let has_waited = || account.was(id, known).is_some_and(|was| waits(id, was));
+            is_other && waits(id, version) && has_waited()
         });
         if let Some((early, _)) = early {
             self.fail(format!("{what} changes hands before {early}"));
