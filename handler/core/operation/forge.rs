@@ -38,8 +38,11 @@ impl<C: Cloud> Operation<'_, C> {
             }
             let claim = self.claimant.claim_forge(id.as_str(), seen.as_ref(), self.cloud.now().wall);
             if let Updated::Done(old) = writer::update(self.cloud, &claim, until).await? {
-                self.wait_for_reads(old.as_ref().map(Item::read)).await;
-                return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: true }));
+                let shows_all = self.wait_for_reads(old.as_ref().map(Item::read)).await;
+                let held = ForgeHeld { id: id.clone(), is_shared: true };
+                // The next leg takes the forge over as it is, so that it still knows of the other stack.
+                let pending = || Outcome::Pending(vec![format!("changes of forge {id} to become visible")]);
+                return Ok(if shows_all { Ok(held) } else { Err(pending()) });
             }
             if self.cloud.now().mono + AGAIN >= until {
                 let stack = seen.map(|item| item.stack).unwrap_or_default();
@@ -51,13 +54,17 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// Waits until reads show everything that another stack did to the forge.
-    async fn wait_for_reads(&self, old: Option<Item>) {
-        let other = old.filter(|item| item.stack != self.claimant.stack_id);
-        let Some(wrote_at) = other.and_then(|item| item.wrote_at) else { return };
+    /// Waits until reads show everything that another stack did to the forge. Returns whether time was left for that.
+    ///
+    /// A holder of the same stack that has not released the forge may not have waited.
+    async fn wait_for_reads(&self, old: Option<Item>) -> bool {
+        let unknown = old.filter(|item| item.busy || item.stack != self.claimant.stack_id);
+        let Some(wrote_at) = unknown.and_then(|item| item.wrote_at) else { return true };
         let now = self.cloud.now();
         let wait = self.deployment.timing.read_lag.saturating_sub(now.since(wrote_at));
-        self.cloud.sleep(wait.min(self.window.until.saturating_sub(now.mono))).await;
+        let left = self.window.until.saturating_sub(now.mono);
+        self.cloud.sleep(wait.min(left)).await;
+        wait <= left
     }
 
     /// Releases the forge when all calls have ended. An invocation that has taken over the resource has also taken over

@@ -3,7 +3,6 @@
 use crate::executor::S;
 use crate::judge::{network, read_body};
 use crate::stack_view::Asked;
-use crate::stacks::Stack;
 use crate::world::World;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::intent::Intent;
@@ -36,8 +35,7 @@ impl World {
         if body.contains("[InternalFailure]") {
             self.fail(format!("the engine panics: {body}"));
         }
-        let other = Stack::ALL.into_iter().find(|stack| *stack != asked.stack);
-        if asked.verb == Verb::Create && !succeeds && other.is_some_and(|other| body.contains(other.id())) {
+        if asked.verb == Verb::Create && !succeeds && body.contains(asked.stack.other().id()) {
             self.count("a Create is refused because another stack has the forge");
         }
         if body.contains("signed in the same second takes precedence") {

@@ -182,11 +182,14 @@ impl World {
     /// An invocation looks.
     pub(crate) fn judge_look(&self, by: &str, forge: &ForgeId) {
         let mut judge = self.judge.borrow_mut();
-        if let Some(stack) = judge.stack_of(by) {
-            let looked = judge.looked[stack as usize].max(judge.claim_of(by));
-            judge.looked[stack as usize] = looked;
+        let Some(stack) = judge.stack_of(by) else { return };
+        let looked = judge.looked[stack as usize].max(judge.claim_of(by));
+        judge.looked[stack as usize] = looked;
+        let may_be_old = judge.shared.note_look(self.now(), stack, by, forge);
+        // Without its item nobody knows when another stack changed the forge.
+        if may_be_old && self.ledger.borrow().lost_at.is_none() {
+            self.fail(format!("{by} looks at the forge before reads show what the other stack did"));
         }
-        judge.shared.note_look(by, forge);
     }
 
     /// An invocation sends a call.

@@ -1,11 +1,11 @@
 //! The invariants of the forge that two stacks name: one stack at a time writes to it, and it changes hands as a whole.
 
 use crate::account::Version;
-use crate::executor::{Ms, S};
+use crate::executor::Ms;
 use crate::host::Host;
 use crate::judge::{creates, deletes, disables, stops};
 use crate::stacks::Stack;
-use crate::world::{V, World};
+use crate::world::{LAG, V, World};
 use std::collections::{HashMap, HashSet};
 use tower_forge_core::claim::{Item, Verb};
 use tower_forge_core::name::{ForgeId, RELEASED_TAG, STACK_TAG};
@@ -27,6 +27,10 @@ pub(crate) struct Shared {
     claims: HashMap<String, u64>,
     /// The newest claim on the forge whose holder has looked at it.
     looked: u64,
+    /// When each invocation first looked at the forge.
+    first_look: HashMap<String, Ms>,
+    /// When an operation of each stack last changed the forge.
+    changed: [Ms; 2],
     /// The invocations that have released the forge.
     released: HashSet<String>,
     /// The stack that owned the work queue last; nobody while it is released.
@@ -41,11 +45,15 @@ impl Shared {
         }
     }
 
-    /// An invocation looks at a forge.
-    pub(crate) fn note_look(&mut self, by: &str, forge: &ForgeId) {
-        if forge.as_str() == FORGE {
-            self.looked = self.looked.max(self.claim_of(by));
+    /// An invocation looks at a forge. Returns whether this may not show what the other stack has done.
+    pub(crate) fn note_look(&mut self, now: Ms, stack: Stack, by: &str, forge: &ForgeId) -> bool {
+        if forge.as_str() != FORGE || self.claim_of(by) == 0 {
+            return false;
         }
+        self.looked = self.looked.max(self.claim_of(by));
+        self.first_look.entry(by.to_owned()).or_insert(now);
+        let changed = self.changed[stack.other() as usize];
+        changed > 0 && changed + LAG > now
     }
 
     fn claim_of(&self, by: &str) -> u64 {
@@ -135,6 +143,9 @@ impl World {
             verb.is_some() && judge.shared.claim_of(by) < judge.shared.looked
         };
         // Without its item nobody knows who held the forge before.
+        if verb.is_some() {
+            self.judge.borrow_mut().shared.changed[stack as usize] = self.now();
+        }
         if is_stale && !is_lost {
             self.fail(format!("{} lands after the first look of the forge's next holder", what()));
         }
@@ -154,7 +165,7 @@ impl World {
             self.fail(format!("{} is a sweep, and another stack adopts the forge", what()));
         }
         if id.name == WORK_QUEUE && !creates(call) && now.is_released() == tags_of(call).0.is_none() {
-            self.judge_queue(stack, &what(), call);
+            self.judge_queue(stack, by, call);
         }
     }
 
@@ -165,7 +176,7 @@ impl World {
 
     /// The work queue changes hands, as the last resource. What retires is adopted behind it, as the queue must let go
     /// of it first.
-    fn judge_queue(&self, stack: Stack, what: &str, call: &Call) {
+    fn judge_queue(&self, stack: Stack, by: &str, call: &Call) {
         let (tags, removed) = tags_of(call);
         let releases = tags.is_some_and(|tags| tags.contains_key(RELEASED_TAG));
         let adopts = removed.iter().any(|key| key == RELEASED_TAG);
@@ -182,16 +193,16 @@ impl World {
                 version.is_released() && !is_behind(id.kind)
             }
         };
-        // A look may not show what has just been made, released or adopted. The stack itself made it then, because it
-        // waits for what another stack did.
-        let known = self.now().saturating_sub(60 * S);
+        // The first look may not show what the stack itself has just made, released or adopted.
+        let looked = self.judge.borrow().shared.first_look.get(by).copied().unwrap_or_default();
+        let known = looked.saturating_sub(LAG);
         let early = account.all().find(|(id, version)| {
             let is_other = is_of_it(id) && id.name != WORK_QUEUE;
             let has_waited = || account.was(id, known).is_some_and(|was| waits(id, was));
             is_other && waits(id, version) && has_waited()
         });
         if let Some((early, _)) = early {
-            self.fail(format!("{what} changes hands before {early}"));
+            self.fail(format!("{by}: the work queue changes hands before {early}"));
         }
         self.count(if releases { "a forge is released" } else { "a forge is adopted" });
     }

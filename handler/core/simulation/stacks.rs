@@ -46,6 +46,14 @@ impl Stack {
         &KEYS[self as usize]
     }
 
+    /// The other stack.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
     /// The stack with this resource.
     pub(crate) fn of(stack_id: &str, logical_id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stack| stack.id() == stack_id && stack.logical_id() == logical_id)
