@@ -51,6 +51,18 @@ impl Claimant {
         }
     }
 
+    /// Gives the forge back as it was, because this invocation has neither looked at it nor changed it.
+    pub fn give_forge_back(&self, forge: &str, old: &Item) -> Update {
+        Update {
+            key: forge_key(forge),
+            edits: vec![
+                Edit::Set("stack", Value::S(old.stack.clone())),
+                Edit::Set("busy", Value::Bool(old.busy)),
+            ],
+            condition: Condition::Is(&["by"], Value::S(self.by.clone())),
+        }
+    }
+
     /// Releases the forge. The item then expires: it has no information that the tags lack.
     pub fn release_forge(&self, forge: &str, now: Timestamp) -> Update {
         let mut update = super::release(&forge_key(forge), &self.by, now);

@@ -222,7 +222,7 @@ impl CloudFormation {
     pub(crate) async fn delete(&self, physical_id: &str, template: Template, stack_status: &'static str) {
         let world = &self.world;
         self.view().borrow_mut().is_ending = true;
-        for tries in 0..9 {
+        for tries in 0..if template.named { 11 } else { 9 } {
             if tries >= 5 {
                 world.calm_down();
             }
@@ -243,6 +243,10 @@ impl CloudFormation {
             world.count("Delete fails, and is tried again");
             self.show("DELETE_FAILED", Some(physical_id), "DELETE_FAILED");
             self.pause().await;
+            if tries >= 8 {
+                // The other stack could not release the forge: its claim counts for two hours.
+                world.sim.sleep(7300 * S).await;
+            }
         }
         world.fail("no Delete succeeds");
     }

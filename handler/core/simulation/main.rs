@@ -36,10 +36,15 @@ const SOMETIMES: &[&str] = &[
     "CloudFormation's clock is set back",
     "CloudFormation's time is over",
     "Delete fails, and is tried again",
+    "a Create is refused because another stack has the forge",
+    "a Create waits for another stack's claim on the forge",
     "a call lands late",
     "a call never takes effect",
     "a call outlives its permit",
     "a call's answer is lost",
+    "a forge is adopted",
+    "a forge is adopted by another stack",
+    "a forge is released",
     "a job begins",
     "a queue of somebody else on our environment",
     "a response that nobody waits for",
@@ -65,6 +70,7 @@ const SOMETIMES: &[&str] = &[
     "gate superseded",
     "killed at its time limit",
     "leg: the work goes on in another invocation",
+    "lost answer of a claim on a forge",
     "lost answer of claim",
     "lost answer of finish",
     "quiet check",
@@ -85,6 +91,7 @@ const SOMETIMES: &[&str] = &[
     "the table is lost",
     "tie lost",
     "two operations signed in one second",
+    "what is left of a forge is adopted",
 ];
 
 /// The situations that occurred too rarely.

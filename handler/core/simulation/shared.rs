@@ -88,7 +88,10 @@ impl World {
         let by = &after.by;
         if !is_claim {
             judge.shared.held_until.insert(by.clone(), now);
-            judge.shared.released.insert(by.clone());
+            // What is given back as busy belongs to an earlier holder of the same stack.
+            if !after.busy {
+                judge.shared.released.insert(by.clone());
+            }
             return;
         }
         if judge.shared.released.contains(by) {
@@ -96,7 +99,7 @@ impl World {
         }
         if let Some(before) = before.filter(|before| before.by != *by) {
             let is_older = judge.claim_of(by) < judge.claim_of(&before.by);
-            if before.stack == after.stack && is_older {
+            if judge.stack_of(by) == judge.stack_of(&before.by) && is_older {
                 self.fail(format!(
                     "{by} takes the forge from {}, the newer holder of its resource",
                     before.by
