@@ -59,7 +59,7 @@ impl CloudFormation {
             self.pause().await;
         }
         if let Some(second) = second {
-            world.sim.until_or(Ms::MAX, || second.get().then_some(())).await;
+            self.until_ended(&second).await;
         }
         // Whatever is still on its way arrives.
         world.sim.sleep(3 * 3600 * S).await;

@@ -12,6 +12,7 @@ mod lambda;
 mod ledger;
 mod life;
 mod named;
+mod named_forges;
 mod others;
 mod population;
 mod rng;

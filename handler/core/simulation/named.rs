@@ -10,7 +10,7 @@ use crate::world::{Delivery, Mix, World};
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
 
-const SMOOTH: Mix = Mix {
+pub(crate) const SMOOTH: Mix = Mix {
     is_rough: false,
     lag: 0,
     network: 0,
@@ -24,7 +24,10 @@ const GENERATION: Template = Template { types: 1, ..Template::PLAIN };
 const REPLACEMENT: Template = Template { identity: 1, ..Template::PLAIN };
 
 /// Plays one life; prints it as a script if an invariant breaks.
-fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormation) -> F) -> Rc<World> {
+pub(crate) fn play<F: Future<Output = ()> + 'static>(
+    mix: Mix,
+    script: impl Fn(CloudFormation) -> F,
+) -> Rc<World> {
     let world = World::new(Rng::of_seed(2), true, |_| mix);
     let stack = CloudFormation { world: Rc::clone(&world), stack: Stack::First, timeout: 3600 * S };
     let script = script(stack);
@@ -33,9 +36,11 @@ fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormati
         script.await;
         end.sim.sleep(2 * 3600 * S).await;
     });
-    let left = world.account.borrow().of(Stack::First);
-    if !left.is_empty() && world.view(Stack::First).borrow().is_ending {
-        world.fail(format!("leaked: {left:?}"));
+    for stack in Stack::ALL {
+        let left = world.account.borrow().of(stack);
+        if !left.is_empty() && world.view(stack).borrow().is_ending {
+            world.fail(format!("leaked: {left:?}"));
+        }
     }
     world.sim.clear();
     let fault = world.story.fault.borrow().clone();
@@ -46,7 +51,7 @@ fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormati
     world
 }
 
-fn has(world: &World, what: &'static str) -> bool {
+pub(crate) fn has(world: &World, what: &'static str) -> bool {
     world.story.counts.borrow().contains_key(what)
 }
 

@@ -40,6 +40,11 @@ impl CloudFormation {
         has_ended
     }
 
+    /// Waits until the second stack has ended.
+    pub(crate) async fn until_ended(&self, second: &Cell<bool>) {
+        self.world.sim.until_or(Ms::MAX, || second.get().then_some(())).await;
+    }
+
     /// The second stack lives up to three times, each time from some moment of the first stack's life.
     pub(crate) fn begin_second(&self) -> Rc<Cell<bool>> {
         self.beside(|second| async move {
@@ -74,7 +79,7 @@ impl CloudFormation {
     }
 
     /// What is left of the forge.
-    fn rest(&self) -> Vec<ResourceId> {
+    pub(crate) fn rest(&self) -> Vec<ResourceId> {
         let account = self.world.account.borrow();
         account.all().map(|(id, _)| id.clone()).filter(is_of_it).collect()
     }
