@@ -310,8 +310,8 @@ pub fn is_of_another(cx: &Context, inventory: &Inventory) -> bool {
     queue.is_some_and(|(queue, _)| !cx.owner.owns(&queue.tags))
 }
 
-/// The resources that a stack leaves alone when it deletes what it has made of another stack's forge. That stack may
-/// have released a part of it, or not yet adopted the last of it.
+/// The resources that a stack leaves alone when it deletes its own part of another stack's forge. That stack may have
+/// released some of them, or not yet adopted the last of them.
 pub fn kept_for_another(inventory: &Inventory) -> Vec<Desired> {
     let released = inventory.resources.values().filter(|existing| existing.tags.contains_key(RELEASED_TAG));
     released.map(Desired::as_it_is).collect()

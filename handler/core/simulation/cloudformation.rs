@@ -152,24 +152,7 @@ impl CloudFormation {
         let is_excused = world.ledger.borrow().down.iter().any(|(_, to)| *to > now + 60 * S);
         self.view().borrow_mut().is_excused = is_excused;
         self.trouble();
-        {
-            let mut stack = self.view().borrow_mut();
-            let same_second = stack.asked.values().any(|asked| asked.signed / S == (now - step) / S);
-            if same_second {
-                world.count("two operations signed in one second");
-            }
-            let asked = Asked {
-                stack: self.stack,
-                request: request.clone(),
-                verb: ask.verb,
-                signed: (now - step) / S * S,
-                is_early: step > 0,
-                number: stack.asked.len(),
-            };
-            stack.asked.insert(operation.clone(), asked);
-            let request_id = ask.request_id.to_owned();
-            stack.waiting = Some(Waiting { request_id, operation: operation.clone(), answer: None });
-        }
+        self.note_asked(&ask, &request, step);
         deliver(world, &Payload { request: Rc::new(request), continuation: None, timeout: self.timeout });
         let patience = ask.cancel_after.unwrap_or(self.timeout);
         let answer = || self.view().borrow().waiting.as_ref().and_then(|waiting| waiting.answer.clone());
@@ -194,6 +177,27 @@ impl CloudFormation {
                 End::TimedOut
             }
         }
+    }
+
+    /// From now on CloudFormation waits for the response to a request, which was signed `step` too early.
+    fn note_asked(&self, ask: &Ask<'_>, request: &Request, step: Ms) {
+        let (world, operation) = (&self.world, request.envelope.response_url.digest());
+        let signed = world.now() - step;
+        let mut stack = self.view().borrow_mut();
+        if stack.asked.values().any(|asked| asked.signed / S == signed / S) {
+            world.count("two operations signed in one second");
+        }
+        let asked = Asked {
+            stack: self.stack,
+            request: request.clone(),
+            verb: ask.verb,
+            signed: signed / S * S,
+            is_early: step > 0,
+            number: stack.asked.len(),
+        };
+        stack.asked.insert(operation.clone(), asked);
+        let request_id = ask.request_id.to_owned();
+        stack.waiting = Some(Waiting { request_id, operation, answer: None });
     }
 
     /// What goes wrong during this operation.

@@ -35,7 +35,7 @@ pub(crate) struct Judge {
     looked: [u64; 2],
     /// Answers by operation: SUCCESS or not, physical ID, heeded or not.
     pub(crate) answers: BTreeMap<String, Vec<(bool, String, bool)>>,
-    /// What they remember of the forge that two stacks name.
+    /// The memory of the invariants of a forge that two stacks name.
     pub(crate) shared: Shared,
 }
 
@@ -67,6 +67,7 @@ fn holder(item: &Item) -> Option<&str> {
     (item.outcome.is_none() || item.by.starts_with("sweep/")).then_some(item.by.as_str())
 }
 
+/// Whether a call deletes a resource.
 pub(crate) fn deletes(call: &Call) -> bool {
     match call {
         Call::Role(call) => matches!(**call, role::Call::Delete),
@@ -90,6 +91,7 @@ fn empties(call: &Call) -> bool {
         || deletes(call) && matches!(call, Call::Role(_) | Call::InstanceProfile(_) | Call::LaunchTemplate(_))
 }
 
+/// Whether a call stops a queue.
 pub(crate) fn disables(call: &Call) -> bool {
     matches!(call, Call::JobQueue(call) if matches!(&**call,
         job_queue::Call::Update { update, .. } if update.enabled == Some(false)))
@@ -113,6 +115,7 @@ fn names_too_many(call: &Call) -> bool {
     order.is_some_and(|order| !(1..=3).contains(&order.len()))
 }
 
+/// Whether a call creates a resource.
 pub(crate) fn creates(call: &Call) -> bool {
     call.action().contains(":Create") && !call.action().ends_with("Tags")
 }
@@ -188,7 +191,7 @@ impl World {
         let may_be_old = judge.shared.note_look(self.now(), stack, by, forge);
         // Without its item nobody knows when another stack changed the forge.
         if may_be_old && self.ledger.borrow().lost_at.is_none() {
-            self.fail(format!("{by} looks at the forge before reads show what the other stack did"));
+            self.fail(format!("{by} looks at the forge before reads show the other stack's changes"));
         }
     }
 

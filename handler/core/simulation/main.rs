@@ -88,11 +88,11 @@ const SOMETIMES: &[&str] = &[
     "sweep claims",
     "sweep collects",
     "table: a first try lands long after the second",
+    "the rest of a forge is adopted",
     "the table is away",
     "the table is lost",
     "tie lost",
     "two operations signed in one second",
-    "what is left of a forge is adopted",
 ];
 
 /// The situations that occurred too rarely.

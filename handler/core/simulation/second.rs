@@ -78,19 +78,19 @@ impl CloudFormation {
         world.sim.until_or(world.now() + PATIENCE, holds).await;
     }
 
-    /// What is left of the forge.
+    /// The remaining resources of the forge.
     pub(crate) fn rest(&self) -> Vec<ResourceId> {
         let account = self.world.account.borrow();
         account.all().map(|(id, _)| id.clone()).filter(is_of_it).collect()
     }
 
-    /// Adopts what the stacks have released, and deletes it: then nothing of the forge is left.
+    /// Adopts a released forge and deletes it: then nothing of it is left.
     pub(crate) async fn adopt_the_rest(&self) {
         let world = &self.world;
         if self.rest().is_empty() || world.ledger.borrow().lost_at.is_some() {
             return;
         }
-        world.count("what is left of a forge is adopted");
+        world.count("the rest of a forge is adopted");
         world.calm_down();
         self.view().borrow_mut().is_ending = false;
         self.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");

@@ -45,7 +45,7 @@ impl Shared {
         }
     }
 
-    /// An invocation looks at a forge. Returns whether this may not show what the other stack has done.
+    /// An invocation looks at a forge. Returns whether this may not show the other stack's changes.
     pub(crate) fn note_look(&mut self, now: Ms, stack: Stack, by: &str, forge: &ForgeId) -> bool {
         if forge.as_str() != FORGE || self.claim_of(by) == 0 {
             return false;
@@ -88,7 +88,7 @@ impl World {
         let by = &after.by;
         if !is_claim {
             judge.shared.held_until.insert(by.clone(), now);
-            // What is given back as busy belongs to an earlier holder of the same stack.
+            // A forge that is given back as busy still has an earlier holder of the same stack.
             if !after.busy {
                 judge.shared.released.insert(by.clone());
             }
@@ -145,10 +145,10 @@ impl World {
             let judge = self.judge.borrow();
             verb.is_some() && judge.shared.claim_of(by) < judge.shared.looked
         };
-        // Without its item nobody knows who held the forge before.
         if verb.is_some() {
             self.judge.borrow_mut().shared.changed[stack as usize] = self.now();
         }
+        // Once the table has been lost nobody knows who held the forge before.
         if is_stale && !is_lost {
             self.fail(format!("{} lands after the first look of the forge's next holder", what()));
         }
@@ -167,8 +167,8 @@ impl World {
         if verb.is_none() && now.is_released() && self.is_held_by_another(stack) {
             self.fail(format!("{} is a sweep, and another stack adopts the forge", what()));
         }
-        if id.name == WORK_QUEUE && !creates(call) && now.is_released() == tags_of(call).0.is_none() {
-            self.judge_queue(stack, by, call);
+        if id.name == WORK_QUEUE && !creates(call) {
+            self.judge_queue(stack, by, now.is_released(), call);
         }
     }
 
@@ -177,12 +177,12 @@ impl World {
         ledger.forge(FORGE).is_some_and(|item| item.busy && item.stack != stack.id())
     }
 
-    /// The work queue changes hands, as the last resource. What retires is adopted behind it, as the queue must let go
-    /// of it first.
-    fn judge_queue(&self, stack: Stack, by: &str, call: &Call) {
+    /// The work queue changes hands, as the last resource. Retiring resources are adopted behind it, because it must let
+    /// go of them first.
+    fn judge_queue(&self, stack: Stack, by: &str, is_released: bool, call: &Call) {
         let (tags, removed) = tags_of(call);
-        let releases = tags.is_some_and(|tags| tags.contains_key(RELEASED_TAG));
-        let adopts = removed.iter().any(|key| key == RELEASED_TAG);
+        let releases = !is_released && tags.is_some_and(|tags| tags.contains_key(RELEASED_TAG));
+        let adopts = is_released && removed.iter().any(|key| key == RELEASED_TAG);
         if !releases && !adopts {
             return;
         }
