@@ -304,6 +304,19 @@ pub fn is_released(cx: &Context, inventory: &Inventory) -> bool {
     tag(cx, inventory, RELEASED_TAG).is_some()
 }
 
+/// Whether another stack has the forge: its work queue is that stack's.
+pub fn is_of_another(cx: &Context, inventory: &Inventory) -> bool {
+    let queue = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work));
+    queue.is_some_and(|(queue, _)| !cx.owner.owns(&queue.tags))
+}
+
+/// The resources that a stack leaves alone when it deletes its own part of another stack's forge. That stack may have
+/// released some of them, or not yet adopted the last of them.
+pub fn kept_for_another(inventory: &Inventory) -> Vec<Desired> {
+    let released = inventory.resources.values().filter(|existing| existing.tags.contains_key(RELEASED_TAG));
+    released.map(Desired::as_it_is).collect()
+}
+
 fn tag<'a>(cx: &Context, inventory: &'a Inventory, tag: &str) -> Option<&'a String> {
     let (queue, _) = inventory.find::<JobQueue>(&cx.names.queue(Pool::Work))?;
     cx.owner.owns(&queue.tags).then(|| queue.tags.get(tag)).flatten()

@@ -208,6 +208,9 @@ impl Intent {
         if desired::is_released(cx, inventory) {
             return Ok(desired::released(cx, inventory));
         }
+        if desired::is_of_another(cx, inventory) {
+            return Ok(desired::kept_for_another(inventory));
+        }
         let ours = inventory.resources.values().any(|existing| cx.owner.owns(&existing.tags));
         match &self.disposes {
             Err(fault) if ours => Err(fault.clone()),

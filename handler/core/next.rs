@@ -6,6 +6,7 @@ pub use history::History;
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
+use crate::name::RELEASED_TAG;
 use crate::next::history::{Attempt, Attempted, Cause};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
@@ -125,7 +126,10 @@ fn is_unsettled(step: &Step, history: &History, situation: &Situation<'_>) -> bo
     let rests_on_absence = match &step.action {
         Action::Delete => traits.rests_on_absence,
         Action::Update(changes) => {
-            (traits.update_detaches || stops(step, situation)) && !changes.iter().all(Change::is_of_tag)
+            let is_of_tags = changes.iter().all(Change::is_of_tag);
+            // An old observation may show the forge as released that this stack has adopted since.
+            let releases = changes.iter().any(|change| change.sets_tag(RELEASED_TAG));
+            releases || (traits.update_detaches || stops(step, situation)) && !is_of_tags
         }
         // If everything is deleted, nothing else can need it.
         Action::Disable => !situation.desired.is_empty(),

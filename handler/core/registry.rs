@@ -4,8 +4,8 @@ use crate::error::ServiceError;
 use crate::for_each_kind;
 use crate::inventory::Inventory;
 use crate::resource::{
-    Change, Found, Kind, Listing, MutatingCall, Phase, Recovery, Resource, ResourceId, TagChanges, Tags,
-    Traits,
+    ABSENT, Change, Found, Kind, Listing, MutatingCall, Phase, Recovery, Resource, ResourceId, TagChanges,
+    Tags, Traits,
 };
 use crate::resources;
 use std::collections::BTreeSet;
@@ -215,10 +215,10 @@ impl Desired {
     fn note_tags(&self, existing: &Existing, changes: &mut Vec<Change>) {
         let TagChanges { set, remove } = self.tag_changes(existing);
         let now = |key: &String| {
-            existing.tags.get(key).map_or_else(|| "absent".to_owned(), |value| format!("{value:?}"))
+            existing.tags.get(key).map_or_else(|| ABSENT.to_owned(), |value| format!("{value:?}"))
         };
         let set = set.iter().map(|(key, value)| (key, format!("{value:?}")));
-        let remove = remove.iter().map(|key| (key, "absent".to_owned()));
+        let remove = remove.iter().map(|key| (key, ABSENT.to_owned()));
         changes.extend(set.chain(remove).map(|(key, to)| Change::of_tag(key, now(key), to)));
     }
 }

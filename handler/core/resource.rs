@@ -101,6 +101,9 @@ pub enum Phase {
 /// Precedes the keys of tags among the names of fields.
 const TAGS: &str = "Tags.";
 
+/// The value of a tag that is not set.
+pub const ABSENT: &str = "absent";
+
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -121,6 +124,11 @@ impl Change {
     /// Whether a tag changes; tags change at once.
     pub fn is_of_tag(&self) -> bool {
         self.field.starts_with(TAGS)
+    }
+
+    /// Whether this tag is to be set.
+    pub fn sets_tag(&self, key: &str) -> bool {
+        self.field.strip_prefix(TAGS) == Some(key) && self.to != ABSENT
     }
 
     /// Records a difference, if there is one.

@@ -10,7 +10,7 @@ use crate::deployment::Deployment;
 use crate::error::{Result, chain};
 use crate::event::parse_rfc3339;
 use crate::inventory::Inventory;
-use crate::name::{ForgeId, Names, RETIRING_TAG, RoleKind};
+use crate::name::{ForgeId, Names, RELEASED_TAG, RETIRING_TAG, RoleKind};
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::port::{Cloud, Now, Sweepable};
@@ -186,7 +186,8 @@ impl Rules<'_> {
         &self,
         inventory: &'i Inventory,
     ) -> impl Iterator<Item = (&'i Existing, &'i compute_environment::Observed)> {
-        inventory.all::<ComputeEnvironment>().filter(|(existing, _)| self.owner.owns(&existing.tags))
+        let all = inventory.all::<ComputeEnvironment>();
+        all.filter(|(existing, _)| self.owner.owns(&existing.tags) && !is_released(existing))
     }
 
     /// Templates and the fleet's role are deleted once nothing refers to them. A forge without environments is being
@@ -195,7 +196,7 @@ impl Rules<'_> {
         let stands = self.is_at_rest && self.environments(inventory).next().is_some();
         let goes =
             existing.id.kind == Kind::LaunchTemplate || existing.id.name == self.names.role(RoleKind::Fleet);
-        stands && goes && inventory.referrers(&existing.id).next().is_none()
+        stands && goes && !is_released(existing) && inventory.referrers(&existing.id).next().is_none()
     }
 
     /// Why a retiring environment cannot be deleted yet.
@@ -238,6 +239,11 @@ impl Rules<'_> {
             })
             .collect()
     }
+}
+
+/// Whether a resource has been released: another stack may be adopting it, and a sweep does not hold the forge.
+fn is_released(existing: &Existing) -> bool {
+    existing.tags.contains_key(RELEASED_TAG)
 }
 
 /// A queue without its collectable environments; one with no others is unchanged.

@@ -23,7 +23,11 @@ impl Claimant {
     pub fn claim_forge(&self, forge: &str, seen: Option<&Item>, now: Timestamp) -> Update {
         let text = |text: &str| Value::S(text.to_owned());
         let seen = seen.map(|item| Condition::Is(&["by"], text(&item.by)));
-        let mine = Condition::Is(&["by"], text(&self.by));
+        // A retry, but not a late first try after the release: nobody would release the forge again.
+        let mine = Condition::All(vec![
+            Condition::Is(&["by"], text(&self.by)),
+            Condition::Is(&["busy"], Value::Bool(true)),
+        ]);
         let ours = Condition::All(vec![
             Condition::Is(&["stack"], text(&self.stack_id)),
             Condition::Is(&["logical"], text(&self.logical_id)),
@@ -44,6 +48,18 @@ impl Claimant {
                 Condition::Missing(&[KEY]),
                 Condition::All(vec![unchanged, free]),
             ]),
+        }
+    }
+
+    /// Gives the forge back as it was, because this invocation has neither looked at it nor changed it.
+    pub fn give_forge_back(&self, forge: &str, old: &Item) -> Update {
+        Update {
+            key: forge_key(forge),
+            edits: vec![
+                Edit::Set("stack", Value::S(old.stack.clone())),
+                Edit::Set("busy", Value::Bool(old.busy)),
+            ],
+            condition: Condition::Is(&["by"], Value::S(self.by.clone())),
         }
     }
 

@@ -161,6 +161,7 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
     let later = Claimant { signed: 20 + 3 * 3600, ..theirs.clone() };
     assert!(claim_forge(&mut item.clone(), &later, now.as_ref()), "nobody works for so long");
     ours.release_forge("Lab7", Timestamp::from_secs(30)).apply(&mut item);
+    assert!(!claim_forge(&mut item, &ours, None), "a late first try: nobody would release the forge again");
     let now = seen(item.as_ref());
     assert!(claim_forge(&mut item, &theirs, now.as_ref()));
     assert!(claim_forge(&mut item, &theirs, now.as_ref()), "a retry after a lost answer wins again");

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::name::ForgeId;
 use crate::port::Cloud;
 use crate::reconcile::Outcome;
-use crate::table::Updated;
+use crate::table::{Update, Updated};
 use std::time::Duration;
 
 /// Pause before the forge's item is read again.
@@ -38,8 +38,11 @@ impl<C: Cloud> Operation<'_, C> {
             }
             let claim = self.claimant.claim_forge(id.as_str(), seen.as_ref(), self.cloud.now().wall);
             if let Updated::Done(old) = writer::update(self.cloud, &claim, until).await? {
-                self.wait_for_reads(old.as_ref().map(Item::read)).await;
-                return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: true }));
+                let old = old.as_ref().map(Item::read);
+                return Ok(match old.filter(|old| self.may_not_be_shown(old)) {
+                    Some(old) => self.wait_for_reads(id, &old).await,
+                    None => Ok(ForgeHeld { id: id.clone(), is_shared: true }),
+                });
             }
             if self.cloud.now().mono + AGAIN >= until {
                 let stack = seen.map(|item| item.stack).unwrap_or_default();
@@ -51,13 +54,26 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// Waits until reads show everything that another stack did to the forge.
-    async fn wait_for_reads(&self, old: Option<Item>) {
-        let other = old.filter(|item| item.stack != self.claimant.stack_id);
-        let Some(wrote_at) = other.and_then(|item| item.wrote_at) else { return };
+    /// Whether reads may not show everything that another stack did to the forge. A holder of the same stack that has not
+    /// released it may not have waited for that.
+    fn may_not_be_shown(&self, old: &Item) -> bool {
+        old.busy || old.stack != self.claimant.stack_id
+    }
+
+    /// Waits until reads show everything that another stack did to the forge. Gives the forge back if there is no time
+    /// for that.
+    async fn wait_for_reads(&self, id: &ForgeId, old: &Item) -> Result<ForgeHeld, Outcome> {
         let now = self.cloud.now();
-        let wait = self.deployment.timing.read_lag.saturating_sub(now.since(wrote_at));
-        self.cloud.sleep(wait.min(self.window.until.saturating_sub(now.mono))).await;
+        let since = old.wrote_at.map_or(Duration::MAX, |wrote_at| now.since(wrote_at));
+        let wait = self.deployment.timing.read_lag.saturating_sub(since);
+        if now.mono + wait <= self.window.until {
+            self.cloud.sleep(wait).await;
+            return Ok(ForgeHeld { id: id.clone(), is_shared: true });
+        }
+        let give_back = self.claimant.give_forge_back(id.as_str(), old);
+        self.end_claim(id, &give_back).await;
+        self.cloud.sleep(self.window.until.saturating_sub(now.mono)).await;
+        Err(Outcome::Pending(vec![format!("changes of forge {id} to become visible")]))
     }
 
     /// Releases the forge when all calls have ended. An invocation that has taken over the resource has also taken over
@@ -67,8 +83,12 @@ impl<C: Cloud> Operation<'_, C> {
             return;
         }
         let release = self.claimant.release_forge(forge.id.as_str(), self.cloud.now().wall);
-        if let Err(err) = writer::update(self.cloud, &release, self.window.end).await {
-            tracing::warn!(error = err.to_string(), forge = forge.id.as_str(), "the forge stays claimed");
+        self.end_claim(&forge.id, &release).await;
+    }
+
+    async fn end_claim(&self, id: &ForgeId, end: &Update) {
+        if let Err(err) = writer::update(self.cloud, end, self.window.end).await {
+            tracing::warn!(error = err.to_string(), forge = id.as_str(), "the forge stays claimed");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! AWS's resources in memory, with their past: reads lag.
 
 use crate::executor::{Ms, S};
-use crate::world::{LAG, LOGICAL, STACK, World};
+use crate::stacks::Stack;
+use crate::world::{LAG, World};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
-use tower_forge_core::name::{FORGE_TAG, LOGICAL_TAG, Names, RELEASED_TAG, STACK_TAG};
+use tower_forge_core::name::{FORGE_TAG, Names, RELEASED_TAG};
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{AccountUse, Kind, Listing, Phase, ResourceId, Tags};
 
@@ -33,10 +34,14 @@ impl Version {
         Self { existing, ready: 0, jobs: 0, held_until: 0, transition: 0, after: None }
     }
 
-    /// Whether it bears the tags of the life's resource.
-    pub(crate) fn is_ours(&self) -> bool {
-        let is = |key: &str, value: &str| self.existing.tags.get(key).map(String::as_str) == Some(value);
-        is(STACK_TAG, STACK) && is(LOGICAL_TAG, LOGICAL)
+    /// The stack of the life whose tags it bears.
+    pub(crate) fn owner(&self) -> Option<Stack> {
+        Stack::of_tags(&self.existing.tags)
+    }
+
+    /// Whether it has been let go, and not been adopted.
+    pub(crate) fn is_released(&self) -> bool {
+        self.existing.tags.contains_key(RELEASED_TAG)
     }
 }
 
@@ -60,16 +65,19 @@ impl Account {
         self.resources.get(id).and_then(|past| past.last()).and_then(|(_, version)| version.clone())
     }
 
+    /// A resource as it was at a time.
+    pub(crate) fn was(&self, id: &ResourceId, at: Ms) -> Option<&Rc<Version>> {
+        past_of(self.resources.get(id)?, at)
+    }
+
     /// All resources as they are.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&ResourceId, &Rc<Version>)> {
         self.resources.iter().filter_map(|(id, past)| Some((id, past.last()?.1.as_ref()?)))
     }
 
-    /// What is ours and has not been let go.
-    pub(crate) fn ours(&self) -> Vec<ResourceId> {
-        let ours = self
-            .all()
-            .filter(|(_, version)| version.is_ours() && !version.existing.tags.contains_key(RELEASED_TAG));
+    /// What belongs to a stack and has not been let go.
+    pub(crate) fn of(&self, stack: Stack) -> Vec<ResourceId> {
+        let ours = self.all().filter(|(_, version)| version.owner() == Some(stack) && !version.is_released());
         ours.map(|(id, _)| id.clone()).collect()
     }
 
@@ -168,7 +176,7 @@ impl World {
             |id: &ResourceId| account.truth(id).is_some_and(|version| version.existing.is_enabled());
         account
             .referrers(id)
-            .filter(|user| user.existing.id.kind == Kind::JobQueue && user.is_ours())
+            .filter(|user| user.existing.id.kind == Kind::JobQueue && user.owner().is_some())
             .any(|queue| !queue.existing.refs.iter().any(|other| other != id && takes_jobs(other)))
     }
 

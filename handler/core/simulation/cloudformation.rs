@@ -2,10 +2,12 @@
 
 use crate::executor::{Ms, S};
 use crate::lambda::{Payload, deliver};
-use crate::stack_view::{Asked, Waiting};
+use crate::stack_view::{Asked, StackView, Waiting};
+use crate::stacks::Stack;
 use crate::template::Template;
-use crate::world::{LOGICAL, STACK, World};
+use crate::world::World;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, ResponseUrl, rfc3339};
@@ -41,10 +43,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) cancel_after: Option<Ms>,
 }
 
-/// CloudFormation in one life.
+/// CloudFormation, as far as one stack is concerned.
+#[derive(Clone)]
 pub(crate) struct CloudFormation {
     /// The world.
     pub(crate) world: Rc<World>,
+    /// The stack.
+    pub(crate) stack: Stack,
     /// How long it waits for a response.
     pub(crate) timeout: Ms,
 }
@@ -66,6 +71,16 @@ const DENIABLE: [&str; 12] = [
 ];
 
 impl CloudFormation {
+    /// Its side of the stack.
+    pub(crate) fn view(&self) -> &RefCell<StackView> {
+        self.world.view(self.stack)
+    }
+
+    /// From now on CloudFormation shows this of the stack.
+    pub(crate) fn show(&self, status: &'static str, physical_id: Option<&str>, stack_status: &'static str) {
+        self.world.show(self.stack, status, physical_id, stack_status);
+    }
+
     /// A request ID that has not been used.
     pub(crate) fn request_id(&self) -> String {
         format!("request-{}", self.world.fresh())
@@ -86,9 +101,9 @@ impl CloudFormation {
         let request = Request {
             envelope: Envelope {
                 response_url: ResponseUrl::parse(&url, false).expect("it is a URL of AWS"),
-                stack_id: STACK.to_owned(),
+                stack_id: self.stack.id().to_owned(),
                 request_id: ask.request_id.to_owned(),
-                logical_id: LOGICAL.to_owned(),
+                logical_id: self.stack.logical_id().to_owned(),
                 physical_id: ask.physical_id.map(str::to_owned),
             },
             operation: match ask.verb {
@@ -97,7 +112,7 @@ impl CloudFormation {
                 Verb::Delete => Operation::Delete,
             },
             properties: raw(&ask.template),
-            account: AccountScope::of(STACK).expect("it is an ARN"),
+            account: AccountScope::of(self.stack.id()).expect("it is an ARN"),
         };
         (request, step)
     }
@@ -105,10 +120,11 @@ impl CloudFormation {
     /// By how much CloudFormation's clock has been set back. The operation before must have claimed, and what
     /// CloudFormation shows must tell the two apart, or nobody could know which is the newer one; a clean-up it does not.
     fn step_back(&self, verb: Verb) -> Ms {
-        let stack = self.world.stack.borrow();
+        let stack = self.view().borrow();
         let Some(last) = stack.newest() else { return 0 };
         let last_id = last.request.envelope.response_url.digest();
-        let has_claimed = self.world.ledger.borrow().only().is_some_and(|item| item.operation == last_id);
+        let has_claimed =
+            self.world.ledger.borrow().of(self.stack).is_some_and(|item| item.operation == last_id);
         let is_told = has_claimed && verb != last.verb && (verb != Verb::Delete || stack.is_ending);
         if !is_told || last.is_early || !self.world.chance(50) {
             return 0;
@@ -133,31 +149,15 @@ impl CloudFormation {
             )
         });
         let now = world.now();
-        world.excused.set(world.ledger.borrow().down.iter().any(|(_, to)| *to > now + 60 * S));
+        let is_excused = world.ledger.borrow().down.iter().any(|(_, to)| *to > now + 60 * S);
+        self.view().borrow_mut().is_excused = is_excused;
         self.trouble();
-        {
-            let mut stack = world.stack.borrow_mut();
-            let same_second = stack.asked.values().any(|asked| asked.signed / S == (now - step) / S);
-            if same_second {
-                world.count("two operations signed in one second");
-            }
-            let asked = Asked {
-                request: request.clone(),
-                verb: ask.verb,
-                signed: (now - step) / S * S,
-                is_early: step > 0,
-                number: stack.asked.len(),
-            };
-            stack.asked.insert(operation.clone(), asked);
-            let request_id = ask.request_id.to_owned();
-            stack.waiting = Some(Waiting { request_id, operation: operation.clone(), answer: None });
-        }
+        self.note_asked(&ask, &request, step);
         deliver(world, &Payload { request: Rc::new(request), continuation: None, timeout: self.timeout });
         let patience = ask.cancel_after.unwrap_or(self.timeout);
-        let taker = Rc::clone(world);
-        let answer = move || taker.stack.borrow().waiting.as_ref().and_then(|waiting| waiting.answer.clone());
+        let answer = || self.view().borrow().waiting.as_ref().and_then(|waiting| waiting.answer.clone());
         let answer = world.sim.until_or(now + patience, answer).await;
-        world.stack.borrow_mut().waiting = None;
+        self.view().borrow_mut().waiting = None;
         match answer {
             Some((true, physical_id)) => End::Success(physical_id),
             Some((false, physical_id)) => End::Failed(physical_id),
@@ -169,7 +169,7 @@ impl CloudFormation {
             None => {
                 world.count("CloudFormation's time is over");
                 world.say(|| "CloudFormation's time is over".to_owned());
-                if world.excused.get() {
+                if self.view().borrow().is_excused {
                     world.count("excused: never answered");
                 } else {
                     world.fail(format!("{:?} {operation:.6} is never answered", ask.verb));
@@ -177,6 +177,27 @@ impl CloudFormation {
                 End::TimedOut
             }
         }
+    }
+
+    /// From now on CloudFormation waits for the response to a request, which was signed `step` too early.
+    fn note_asked(&self, ask: &Ask<'_>, request: &Request, step: Ms) {
+        let (world, operation) = (&self.world, request.envelope.response_url.digest());
+        let signed = world.now() - step;
+        let mut stack = self.view().borrow_mut();
+        if stack.asked.values().any(|asked| asked.signed / S == signed / S) {
+            world.count("two operations signed in one second");
+        }
+        let asked = Asked {
+            stack: self.stack,
+            request: request.clone(),
+            verb: ask.verb,
+            signed: signed / S * S,
+            is_early: step > 0,
+            number: stack.asked.len(),
+        };
+        stack.asked.insert(operation.clone(), asked);
+        let request_id = ask.request_id.to_owned();
+        stack.waiting = Some(Waiting { request_id, operation, answer: None });
     }
 
     /// What goes wrong during this operation.
@@ -187,14 +208,16 @@ impl CloudFormation {
         if let Some(action) = denied {
             world.say(|| format!("denied: {action}"));
         }
-        world.stack.borrow_mut().denied = denied;
+        self.view().borrow_mut().denied = denied;
         if world.chance(20) {
             let from = world.now() + rng.range(0, 120 * S);
             let to = from + rng.log_range(5 * S, 1200 * S);
             world.ledger.borrow_mut().down.push((from, to));
             world.say(|| format!("the table is out of reach from {} to {} s", from / S - 100, to / S - 100));
             if to - from > 50 * S {
-                world.excuse("the table is away");
+                for stack in Stack::ALL {
+                    world.excuse(stack, "the table is away");
+                }
             }
         }
     }
@@ -202,12 +225,12 @@ impl CloudFormation {
     /// Deletes the resource itself, until that has worked.
     pub(crate) async fn delete(&self, physical_id: &str, template: Template, stack_status: &'static str) {
         let world = &self.world;
-        world.stack.borrow_mut().is_ending = true;
-        for tries in 0..9 {
+        self.view().borrow_mut().is_ending = true;
+        for tries in 0..if template.named { 11 } else { 9 } {
             if tries >= 5 {
                 world.calm_down();
             }
-            world.show("DELETE_IN_PROGRESS", Some(physical_id), stack_status);
+            self.show("DELETE_IN_PROGRESS", Some(physical_id), stack_status);
             let request_id = self.request_id();
             let ask = Ask {
                 verb: Verb::Delete,
@@ -218,12 +241,16 @@ impl CloudFormation {
                 cancel_after: None,
             };
             if let End::Success(_) = self.ask(ask).await {
-                world.show("DELETE_COMPLETE", Some(physical_id), "DELETE_COMPLETE");
+                self.show("DELETE_COMPLETE", Some(physical_id), "DELETE_COMPLETE");
                 return;
             }
             world.count("Delete fails, and is tried again");
-            world.show("DELETE_FAILED", Some(physical_id), "DELETE_FAILED");
+            self.show("DELETE_FAILED", Some(physical_id), "DELETE_FAILED");
             self.pause().await;
+            if tries >= 8 {
+                // The other stack could not release the forge: its claim counts for two hours.
+                world.sim.sleep(7300 * S).await;
+            }
         }
         world.fail("no Delete succeeds");
     }
@@ -238,9 +265,9 @@ impl CloudFormation {
         if is_silent {
             world.count("clean-up without a word of CloudFormation");
         }
-        world.stack.borrow_mut().is_silent = is_silent;
+        self.view().borrow_mut().is_silent = is_silent;
         self.try_to_clean_up(physical_id, template, &request_id).await;
-        world.stack.borrow_mut().is_silent = false;
+        self.view().borrow_mut().is_silent = false;
     }
 
     async fn try_to_clean_up(&self, physical_id: &str, template: Template, request_id: &str) {
@@ -289,7 +316,9 @@ impl World {
     /// From now on nothing goes wrong, and nobody else does anything.
     pub(crate) fn calm_down(&self) {
         self.calm.set(true);
-        self.stack.borrow_mut().denied = None;
+        for stack in Stack::ALL {
+            self.view(stack).borrow_mut().denied = None;
+        }
         self.ledger.borrow_mut().down.clear();
         self.remove_foreign_queues();
     }

@@ -123,7 +123,7 @@ impl Responder for Host {
     async fn respond(&self, url: &ResponseUrl, body: &str) -> Result<(), Undelivered> {
         let operation = url.digest();
         loop {
-            let signed = self.world.stack.borrow().asked.get(&operation).map_or(0, |asked| asked.signed);
+            let signed = self.world.asked(&operation).map_or(0, |asked| asked.signed);
             if self.world.now() > signed + 7200 * S {
                 self.world.count("a response comes after its URL has expired");
                 return Err(Undelivered::Refused(403));
@@ -140,7 +140,7 @@ impl Responder for Host {
 
 impl Cloud for Host {
     async fn list(&self, kind: Kind, names: &Names) -> Result<Listing<Observed>> {
-        self.world.judge_look(&self.by.borrow());
+        self.world.judge_look(&self.by.borrow(), names.id());
         let slow = self.world.chance(self.world.mix.network);
         self.world.sim.sleep(if slow { self.world.sim.rng.log_range(100, 8 * S) } else { 100 }).await;
         self.fails("Describe", &names.family())?;
@@ -179,9 +179,9 @@ impl Cloud for Host {
         self.world.shown_now(stack_id, logical_id)
     }
 
-    async fn stack_status(&self, _stack_id: &str) -> Option<String> {
+    async fn stack_status(&self, stack_id: &str) -> Option<String> {
         self.world.sim.sleep(100).await;
-        self.world.stack_status_now()
+        self.world.stack_status_now(stack_id)
     }
 
     async fn sweepable(&self, prefix: &str) -> Result<Vec<Sweepable>> {
@@ -231,10 +231,11 @@ impl World {
         write: &Write,
     ) -> Result<(), ServiceError> {
         self.judge_landing(by, verb, write);
+        self.count_adoption(write);
         if self.now() > sent + V {
             self.count("a call lands late");
         }
-        let landed = if self.stack.borrow().denied == Some(write.call.action()) {
+        let landed = if self.denied(by) == Some(write.call.action()) {
             self.count("denied");
             Err(refusal("AccessDenied", "User is not authorized to perform this action"))
         } else {
@@ -248,6 +249,13 @@ impl World {
         });
         landed
     }
+
+    /// The action that is denied to an invocation now.
+    fn denied(&self, by: &str) -> Option<&'static str> {
+        let stack = self.judge.borrow().stack_of(by)?;
+        self.view(stack).borrow().denied
+    }
+
     /// What AWS does with a call, and what it says to it.
     pub(crate) fn answer(self: &Rc<Self>, write: &Write) -> Result<(), ServiceError> {
         match &write.call {

@@ -2,6 +2,7 @@
 
 use crate::executor::{Fate, Ms, S};
 use crate::host::Host;
+use crate::stacks::Stack;
 use crate::world::{Delivery, World};
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) struct Payload {
 #[derive(Clone)]
 struct Event {
     payload: Payload,
+    stack: Stack,
     id: String,
     tries: u32,
     /// Every invocation of it dies at once.
@@ -41,6 +43,11 @@ fn verb(request: &Request) -> Verb {
         Operation::Update { .. } => Verb::Update,
         Operation::Delete => Verb::Delete,
     }
+}
+
+fn stack_of(payload: &Payload) -> Stack {
+    let envelope = &payload.request.envelope;
+    Stack::of(&envelope.stack_id, &envelope.logical_id).expect("a stack of the life")
 }
 
 /// What happens to an event by chance.
@@ -66,14 +73,16 @@ fn by_chance(world: &World) -> Delivery {
 pub(crate) fn deliver(world: &Rc<World>, payload: &Payload) {
     let planned = world.planned.borrow_mut().pop_front();
     let delivery = planned.unwrap_or_else(|| by_chance(world));
+    let stack = stack_of(payload);
     if delivery.after > 20 * S {
         world.count("delivered late");
     }
     if delivery.after > payload.timeout / 12 {
-        world.excuse("delivered too late");
+        world.excuse(stack, "delivered too late");
     }
     let event = Event {
         payload: payload.clone(),
+        stack,
         id: format!("req{}", world.fresh()),
         tries: 0,
         is_doomed: delivery.is_doomed,
@@ -93,6 +102,7 @@ pub(crate) fn deliver(world: &Rc<World>, payload: &Payload) {
 pub(crate) fn invoke_again(world: &Rc<World>, payload: &Payload) {
     let event = Event {
         payload: payload.clone(),
+        stack: stack_of(payload),
         id: format!("req{}", world.fresh()),
         tries: 0,
         is_doomed: false,
@@ -126,7 +136,7 @@ fn invoke(world: &Rc<World>, mut event: Event) {
     // The last minute is for what is under way and for the response. A clock that stood still does not know that half of it
     // has gone.
     if payload.timeout <= 600 * S && fate.freeze_for > 30 * S {
-        world.excuse("a short ServiceTimeout and a freeze");
+        world.excuse(event.stack, "a short ServiceTimeout and a freeze");
     }
     world.say(|| {
         let leg = payload.continuation.as_ref().map_or(1, |leg| leg.leg);
@@ -189,7 +199,7 @@ fn crashed(world: &Rc<World>, event: Event) {
     if event.tries < 2 {
         world.count("crash: Lambda tries again");
         if event.payload.timeout <= 600 * S {
-            world.excuse("a short ServiceTimeout and a crash");
+            world.excuse(event.stack, "a short ServiceTimeout and a crash");
         }
         let at = world.now() + rng.range(60 * S, 120 * S);
         let next = Event { tries: event.tries + 1, ..event };
@@ -206,9 +216,12 @@ fn last_words(world: &Rc<World>, event: Event, tries: u32) {
     let fate = Fate { freeze_at: 0, ..fate(world, false) };
     let host = Host::new(world, None, None);
     let Event { payload, id, .. } = event.clone();
-    let asked = world.stack.borrow().asked.get(&payload.request.envelope.response_url.digest()).cloned();
+    let asked = world.asked(&payload.request.envelope.response_url.digest());
     if asked.is_some_and(|asked| asked.is_early) {
-        world.excuse("the dead letter takes an operation that was signed too early for an old one");
+        world.excuse(
+            event.stack,
+            "the dead letter takes an operation that was signed too early for an old one",
+        );
     }
     let work = async move {
         host.enter();
@@ -229,7 +242,7 @@ fn last_words(world: &Rc<World>, event: Event, tries: u32) {
             return;
         }
         if tries == 2 {
-            return world.excuse("the dead letter died");
+            return world.excuse(event.stack, "the dead letter died");
         }
         let at = world.now() + world.sim.rng.range(60 * S, 120 * S);
         world.clone().sim.at(at, move || last_words(&world, event, tries + 1));
@@ -256,13 +269,4 @@ pub(crate) fn sweep_once(world: &Rc<World>) {
     world.sim.at(world.now() + 900 * S, move || {
         killer.sim.kill(task);
     });
-}
-
-impl World {
-    /// The operation under way may stay without an answer.
-    pub(crate) fn excuse(&self, why: &'static str) {
-        self.excused.set(true);
-        self.count(why);
-        self.say(|| format!("excused: {why}"));
-    }
 }

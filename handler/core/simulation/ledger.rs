@@ -2,10 +2,11 @@
 
 use crate::executor::{Ms, S};
 use crate::host::Host;
+use crate::stacks::Stack;
 use crate::world::{T, World};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use tower_forge_core::claim::Item;
+use tower_forge_core::claim::{Item, Verb, forge_key};
 use tower_forge_core::table::{Attributes, Edit, TableError, Update, Updated, Value};
 
 /// The table.
@@ -20,9 +21,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// The only item of a life.
-    pub(crate) fn only(&self) -> Option<Item> {
-        self.items.values().flatten().next().map(Item::read)
+    /// The item of the resource of a stack.
+    pub(crate) fn of(&self, stack: Stack) -> Option<Item> {
+        self.items.get(stack.key())?.as_ref().map(Item::read)
+    }
+
+    /// The item of a forge.
+    pub(crate) fn forge(&self, forge: &str) -> Option<Item> {
+        self.items.get(&forge_key(forge))?.as_ref().map(Item::read)
     }
 }
 
@@ -33,9 +39,13 @@ enum Purpose {
     Finish,
     FinishFor,
     Sweep,
+    Forge,
 }
 
 fn purpose(update: &Update) -> Purpose {
+    if Stack::of_key(&update.key).is_none() {
+        return Purpose::Forge;
+    }
     let sets = |name: &str| update.edits.iter().any(|edit| matches!(edit, Edit::Set(key, _) if *key == name));
     match (sets("operation"), sets("outcome"), sets("busy")) {
         (true, ..) => Purpose::Claim,
@@ -43,6 +53,11 @@ fn purpose(update: &Update) -> Purpose {
         (_, true, false) => Purpose::FinishFor,
         _ => Purpose::Sweep,
     }
+}
+
+/// Whether an update claims a forge; otherwise it releases it.
+fn claims_forge(update: &Update) -> bool {
+    update.edits.iter().any(|edit| matches!(edit, Edit::Set("claimed_at", _)))
 }
 
 impl World {
@@ -104,16 +119,20 @@ impl World {
             host.deliver_again();
         }
         let tries = Rc::new(std::cell::Cell::new(0));
-        let landed = Rc::clone(&tries);
+        let (landed, verb) = (Rc::clone(&tries), host.verb);
         let updated = self
             .on_table(true, move |world| {
                 let updated = world.update_now(&update, purpose);
+                if let (Purpose::Forge, Updated::Refused(Some(item))) = (purpose, &updated) {
+                    world.count_wait(verb, &update, &Item::read(item));
+                }
                 if matches!(updated, Updated::Done(_)) {
                     landed.set(landed.get() + 1);
                     if landed.get() == 2 {
                         world.count(match purpose {
                             Purpose::Claim => "lost answer of claim",
                             Purpose::Finish => "lost answer of finish",
+                            Purpose::Forge if claims_forge(&update) => "lost answer of a claim on a forge",
                             _ => "lost answer of another update",
                         });
                     }
@@ -141,13 +160,29 @@ impl World {
                 Purpose::Finish => "finish refused",
                 Purpose::FinishFor => "dead letter refused",
                 Purpose::Sweep => "sweep refused",
+                Purpose::Forge => "claim on a forge refused",
             });
             return updated;
         }
         let Some(after) = after else { return updated };
         self.count_update(update, purpose, before.as_ref(), &after);
-        self.judge_item(before.as_ref(), &after);
+        match Stack::of_key(&update.key) {
+            Some(stack) => self.judge_item(stack, before.as_ref(), &after),
+            None => self.judge_forge(claims_forge(update), before.as_ref(), &after),
+        }
         updated
+    }
+
+    /// Counts that an operation waits until another stack has released the forge.
+    fn count_wait(&self, verb: Option<Verb>, update: &Update, item: &Item) {
+        let stack = Value::S(item.stack.clone());
+        if !item.busy || update.edits.contains(&Edit::Set("stack", stack)) {
+            return;
+        }
+        self.count(match verb {
+            Some(Verb::Create) => "a Create waits for another stack's claim on the forge",
+            _ => "an operation waits for another stack's claim on the forge",
+        });
     }
 
     fn count_update(&self, update: &Update, purpose: Purpose, before: Option<&Item>, after: &Item) {
@@ -183,7 +218,7 @@ impl World {
                     self.count("finishes while a predecessor may be at work");
                 }
             }
-            Purpose::Sweep => {}
+            Purpose::Sweep | Purpose::Forge => {}
         }
         self.say(|| {
             let order = after.order.as_ref().map(ToString::to_string).unwrap_or_default();

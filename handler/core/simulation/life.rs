@@ -4,6 +4,7 @@ use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
 use crate::lambda::sweep_once;
 use crate::rng::Rng;
+use crate::stacks::Stack;
 use crate::template::Template;
 use crate::world::{Mix, World};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use tower_forge_core::claim::Verb;
 use tower_forge_core::name::FORGE_TAG;
 
 impl CloudFormation {
-    fn chance(&self, permille: u64) -> bool {
+    pub(crate) fn chance(&self, permille: u64) -> bool {
         self.world.sim.rng.permille(permille)
     }
 
@@ -21,13 +22,15 @@ impl CloudFormation {
         world.chance(250).then(|| world.sim.rng.log_range(50, 400 * S))
     }
 
-    fn first_template(&self) -> Template {
+    fn first_template(&self, named: bool) -> Template {
         Template {
-            identity: usize::from(self.chance(300)),
+            // Behind the queues of a named forge it cannot change.
+            identity: usize::from(!named && self.chance(300)),
             fallback: self.chance(200),
             efs: self.chance(100),
             lustre: if self.has_time() && self.chance(70) { 1200 } else { 0 },
-            disposes: !self.chance(80),
+            disposes: !self.chance(if named { 500 } else { 80 }),
+            named,
             ..Template::PLAIN
         }
     }
@@ -60,26 +63,42 @@ impl CloudFormation {
     /// Lives once or twice under the same logical ID.
     async fn live(&self) {
         let world = &self.world;
+        let named = self.chance(200);
+        let second = named.then(|| self.begin_second());
         for round in 0..world.sim.rng.range(1, 2) {
             if round > 0 {
                 world.count("same logical ID again");
             }
-            self.live_once().await;
+            self.live_once(named, 4).await;
             self.pause().await;
+        }
+        if let Some(second) = second {
+            self.until_ended(&second).await;
         }
         // Whatever is still on its way arrives.
         world.sim.sleep(3 * 3600 * S).await;
-        let left = world.account.borrow().ours();
-        if !left.is_empty() && world.ledger.borrow().lost_at.is_none() {
-            world.fail(format!("leaked after the end of the stack: {left:?}"));
+        self.check_left();
+        if named {
+            self.adopt_the_rest().await;
         }
     }
 
-    async fn live_once(&self) {
+    /// After their ends the stacks have nothing left that they have not released.
+    fn check_left(&self) {
         let world = &self.world;
-        world.stack.borrow_mut().is_ending = false;
-        let mut template = self.first_template();
-        world.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
+        for stack in Stack::ALL {
+            let left = world.account.borrow().of(stack);
+            if !left.is_empty() && world.ledger.borrow().lost_at.is_none() {
+                world.fail(format!("leaked after the end of the {stack:?} stack: {left:?}"));
+            }
+        }
+    }
+
+    pub(crate) async fn live_once(&self, named: bool, updates: u64) {
+        let world = &self.world;
+        self.view().borrow_mut().is_ending = false;
+        let mut template = self.first_template(named);
+        self.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
         let request_id = self.request_id();
         let ask = Ask {
             verb: Verb::Create,
@@ -98,15 +117,15 @@ impl CloudFormation {
                     _ => format!("genomics-Genomics-{}", world.fresh()),
                 };
                 self.reaction(&end).await;
-                world.show("CREATE_FAILED", Some(&physical_id), "ROLLBACK_IN_PROGRESS");
+                self.show("CREATE_FAILED", Some(&physical_id), "ROLLBACK_IN_PROGRESS");
                 if self.chance(200) {
                     self.pause().await;
                 }
                 return self.delete(&physical_id, template, "ROLLBACK_IN_PROGRESS").await;
             }
         };
-        world.show("CREATE_COMPLETE", Some(&physical_id), "CREATE_COMPLETE");
-        for _ in 0..world.sim.rng.range(0, 4) {
+        self.show("CREATE_COMPLETE", Some(&physical_id), "CREATE_COMPLETE");
+        for _ in 0..world.sim.rng.range(0, updates) {
             self.pause().await;
             let next = self.next_template(template);
             match self.update(&physical_id, template, next).await {
@@ -121,7 +140,7 @@ impl CloudFormation {
     /// Updates; returns what stands then, or nothing if the resource has gone.
     async fn update(&self, physical_id: &str, old: Template, new: Template) -> Option<(String, Template)> {
         let world = &self.world;
-        world.show("UPDATE_IN_PROGRESS", Some(physical_id), "UPDATE_IN_PROGRESS");
+        self.show("UPDATE_IN_PROGRESS", Some(physical_id), "UPDATE_IN_PROGRESS");
         let request_id = self.request_id();
         let ask = Ask {
             verb: Verb::Update,
@@ -148,7 +167,7 @@ impl CloudFormation {
         self.reaction(&end).await;
         if incoming == physical_id && self.chance(200) {
             world.count("rollback disabled");
-            world.show("UPDATE_FAILED", Some(physical_id), "UPDATE_FAILED");
+            self.show("UPDATE_FAILED", Some(physical_id), "UPDATE_FAILED");
             self.pause().await;
             if self.chance(500) {
                 let template = if self.chance(500) { old } else { new };
@@ -178,10 +197,10 @@ impl CloudFormation {
     pub(crate) async fn replace(&self, before: &str, old: Template, now: &str) {
         let cleans = before != now;
         let status = if cleans { "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" } else { "UPDATE_COMPLETE" };
-        self.world.show("UPDATE_COMPLETE", Some(now), status);
+        self.show("UPDATE_COMPLETE", Some(now), status);
         if cleans {
             self.clean_up(before, old).await;
-            self.world.show("UPDATE_COMPLETE", Some(now), "UPDATE_COMPLETE");
+            self.show("UPDATE_COMPLETE", Some(now), "UPDATE_COMPLETE");
         }
     }
 
@@ -195,7 +214,7 @@ impl CloudFormation {
         let world = &self.world;
         let mut request_id = self.request_id();
         for _ in 0..4 {
-            world.show("UPDATE_IN_PROGRESS", Some(incoming), "UPDATE_ROLLBACK_IN_PROGRESS");
+            self.show("UPDATE_IN_PROGRESS", Some(incoming), "UPDATE_ROLLBACK_IN_PROGRESS");
             let ask = Ask {
                 verb: Verb::Update,
                 physical_id: Some(incoming),
@@ -207,12 +226,12 @@ impl CloudFormation {
             if let End::Success(now) = self.ask(ask).await {
                 world.count("rolled back");
                 self.replace(incoming, new, &now).await;
-                world.show("UPDATE_COMPLETE", Some(&now), "UPDATE_ROLLBACK_COMPLETE");
+                self.show("UPDATE_COMPLETE", Some(&now), "UPDATE_ROLLBACK_COMPLETE");
                 self.check_quiet(&now, old).await;
                 return Some((now, old));
             }
             world.count("rollback failed");
-            world.show("UPDATE_FAILED", Some(incoming), "UPDATE_ROLLBACK_FAILED");
+            self.show("UPDATE_FAILED", Some(incoming), "UPDATE_ROLLBACK_FAILED");
             self.pause().await;
             match world.sim.rng.range(0, 9) {
                 0..=1 => {
@@ -227,7 +246,7 @@ impl CloudFormation {
         world.count("rollback skipped");
         // Which of the two CloudFormation shows after a skip is not known.
         let shown = if self.chance(500) { before } else { incoming };
-        world.show("UPDATE_COMPLETE", Some(shown), "UPDATE_ROLLBACK_COMPLETE");
+        self.show("UPDATE_COMPLETE", Some(shown), "UPDATE_ROLLBACK_COMPLETE");
         Some((shown.to_owned(), old))
     }
 
@@ -239,7 +258,7 @@ impl CloudFormation {
             return;
         }
         let began = world.now();
-        let last = world.stack.borrow().asked.values().max_by_key(|asked| asked.number).cloned();
+        let last = self.view().borrow().asked.values().max_by_key(|asked| asked.number).cloned();
         world.sim.sleep(8000 * S).await;
         let disturbed = world.account.borrow().disturbed;
         if disturbed + 300 * S > began || world.ledger.borrow().lost_at.is_some() {
@@ -250,8 +269,8 @@ impl CloudFormation {
         if let Some(left) = asked.and_then(|asked| world.differs(&world.intent(&asked))) {
             world.fail(format!("quiet: {template:?} is wanted, and {left}"));
         }
-        let listed = world.ledger.borrow().only().map(|item| item.forges).unwrap_or_default();
-        for id in world.account.borrow().ours() {
+        let listed = world.ledger.borrow().of(self.stack).map(|item| item.forges).unwrap_or_default();
+        for id in world.account.borrow().of(self.stack) {
             let forge = world.truth(&id).and_then(|version| version.existing.tags.get(FORGE_TAG).cloned());
             let forge = forge.unwrap_or_default();
             if forge != physical_id && !listed.contains(&forge) {
@@ -280,7 +299,7 @@ pub(crate) fn play(rng: Rng, is_written: bool) -> Rc<World> {
     let timeout = if world.sim.rng.permille(300) { 600 * S } else { 3600 * S };
     world.let_others_act();
     let foreign = world.foreign();
-    let stack = CloudFormation { world: Rc::clone(&world), timeout };
+    let stack = CloudFormation { world: Rc::clone(&world), stack: Stack::First, timeout };
     run(&world, async move { stack.live().await });
     if world.story.fault.borrow().is_none() && world.foreign() != foreign {
         world.fail("what belongs to somebody else has changed");
@@ -297,7 +316,7 @@ pub(crate) fn run(world: &Rc<World>, driver: impl Future<Output = ()> + 'static)
         true
     });
     let task = world.sim.spawn(Fate::default(), driver, move |_| end.sim.stop());
-    world.driver.set(task);
+    world.view(Stack::First).borrow_mut().driver = Some(task);
     if !world.sim.run() {
         world.fail("the life does not end");
     }

@@ -1,6 +1,7 @@
 //! The simulation of the engine: whole lives of a resource, in memory and in virtual time, one seed per life.
 
 mod account;
+mod answers;
 mod batch;
 mod cloudformation;
 mod executor;
@@ -11,11 +12,15 @@ mod lambda;
 mod ledger;
 mod life;
 mod named;
+mod named_forges;
 mod others;
 mod population;
 mod rng;
+mod second;
+mod shared;
 mod shrink;
 mod stack_view;
+mod stacks;
 mod storage;
 mod story;
 mod template;
@@ -33,10 +38,15 @@ const SOMETIMES: &[&str] = &[
     "CloudFormation's clock is set back",
     "CloudFormation's time is over",
     "Delete fails, and is tried again",
+    "a Create is refused because another stack has the forge",
+    "a Create waits for another stack's claim on the forge",
     "a call lands late",
     "a call never takes effect",
     "a call outlives its permit",
     "a call's answer is lost",
+    "a forge is adopted",
+    "a forge is adopted by another stack",
+    "a forge is released",
     "a job begins",
     "a queue of somebody else on our environment",
     "a response that nobody waits for",
@@ -65,6 +75,7 @@ const SOMETIMES: &[&str] = &[
     "gate superseded",
     "killed at its time limit",
     "leg: the work goes on in another invocation",
+    "lost answer of a claim on a forge",
     "lost answer of claim",
     "lost answer of finish",
     "quiet check",
@@ -81,6 +92,7 @@ const SOMETIMES: &[&str] = &[
     "sweep claims",
     "sweep collects",
     "table: a first try lands long after the second",
+    "the rest of a forge is adopted",
     "the table is away",
     "the table is lost",
     "tie lost",

@@ -4,12 +4,13 @@ use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
 use crate::life::run;
 use crate::rng::Rng;
+use crate::stacks::Stack;
 use crate::template::Template;
 use crate::world::{Delivery, Mix, World};
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
 
-const SMOOTH: Mix = Mix {
+pub(crate) const SMOOTH: Mix = Mix {
     is_rough: false,
     lag: 0,
     network: 0,
@@ -23,18 +24,23 @@ const GENERATION: Template = Template { types: 1, ..Template::PLAIN };
 const REPLACEMENT: Template = Template { identity: 1, ..Template::PLAIN };
 
 /// Plays one life; prints it as a script if an invariant breaks.
-fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormation) -> F) -> Rc<World> {
+pub(crate) fn play<F: Future<Output = ()> + 'static>(
+    mix: Mix,
+    script: impl Fn(CloudFormation) -> F,
+) -> Rc<World> {
     let world = World::new(Rng::of_seed(2), true, |_| mix);
-    let stack = CloudFormation { world: Rc::clone(&world), timeout: 3600 * S };
+    let stack = CloudFormation { world: Rc::clone(&world), stack: Stack::First, timeout: 3600 * S };
     let script = script(stack);
     let end = Rc::clone(&world);
     run(&world, async move {
         script.await;
         end.sim.sleep(2 * 3600 * S).await;
     });
-    let left = world.account.borrow().ours();
-    if !left.is_empty() && world.stack.borrow().is_ending {
-        world.fail(format!("leaked: {left:?}"));
+    for stack in Stack::ALL {
+        let left = world.account.borrow().of(stack);
+        if !left.is_empty() && world.view(stack).borrow().is_ending {
+            world.fail(format!("leaked: {left:?}"));
+        }
     }
     world.sim.clear();
     let fault = world.story.fault.borrow().clone();
@@ -45,14 +51,14 @@ fn play<F: Future<Output = ()> + 'static>(mix: Mix, script: impl Fn(CloudFormati
     world
 }
 
-fn has(world: &World, what: &'static str) -> bool {
+pub(crate) fn has(world: &World, what: &'static str) -> bool {
     world.story.counts.borrow().contains_key(what)
 }
 
 impl CloudFormation {
     async fn create(&self, cancel_after: Option<Ms>) -> End {
-        self.world.stack.borrow_mut().is_ending = false;
-        self.world.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
+        self.view().borrow_mut().is_ending = false;
+        self.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
         let (physical_id, template) = (None, Template::PLAIN);
         let end = self
             .ask(Ask {
@@ -65,7 +71,7 @@ impl CloudFormation {
             })
             .await;
         if let End::Success(physical_id) = &end {
-            self.world.show("CREATE_COMPLETE", Some(physical_id), "CREATE_COMPLETE");
+            self.show("CREATE_COMPLETE", Some(physical_id), "CREATE_COMPLETE");
         }
         end
     }
@@ -81,7 +87,7 @@ impl CloudFormation {
     }
 
     async fn ask_update(&self, physical_id: &str, template: Template, cancel_after: Option<Ms>) -> End {
-        self.world.show("UPDATE_IN_PROGRESS", Some(physical_id), "UPDATE_IN_PROGRESS");
+        self.show("UPDATE_IN_PROGRESS", Some(physical_id), "UPDATE_IN_PROGRESS");
         let old = Some(Template::PLAIN);
         let physical_id = Some(physical_id);
         self.ask(Ask { verb: Verb::Update, physical_id, template, old, request_id: "update", cancel_after })
@@ -161,7 +167,7 @@ fn what_a_skipped_rollback_leaves_goes_with_the_next_operation() {
         let physical_id = stack.created().await;
         stack.world.sim.sleep(40 * S).await;
         stack.ask_update(&physical_id, REPLACEMENT, Some(20 * S)).await;
-        stack.world.show("UPDATE_COMPLETE", Some(&physical_id), "UPDATE_ROLLBACK_COMPLETE");
+        stack.show("UPDATE_COMPLETE", Some(&physical_id), "UPDATE_ROLLBACK_COMPLETE");
         stack.world.sim.sleep(100 * S).await;
         stack.end(&physical_id).await;
     });
@@ -172,9 +178,9 @@ fn a_replacement_that_failed_with_rollback_disabled_goes_with_the_stack() {
     let world = play(SMOOTH, |stack| async move {
         let physical_id = stack.created().await;
         stack.world.sim.sleep(40 * S).await;
-        stack.world.stack.borrow_mut().denied = None;
+        stack.view().borrow_mut().denied = None;
         stack.ask_update(&physical_id, REPLACEMENT, Some(15 * S)).await;
-        stack.world.show("UPDATE_FAILED", Some(&physical_id), "UPDATE_FAILED");
+        stack.show("UPDATE_FAILED", Some(&physical_id), "UPDATE_FAILED");
         stack.world.sim.sleep(S).await;
         stack.end(&physical_id).await;
     });
@@ -190,7 +196,7 @@ fn a_clean_up_keeps_what_has_come_in_its_place() {
             return stack.world.fail("the replacement failed");
         };
         stack.replace(&physical_id, Template::PLAIN, &now).await;
-        if stack.world.account.borrow().ours().is_empty() {
+        if stack.world.account.borrow().of(Stack::First).is_empty() {
             stack.world.fail("the new forge went, too");
         }
         stack.delete(&now, REPLACEMENT, "DELETE_IN_PROGRESS").await;

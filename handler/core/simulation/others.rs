@@ -3,7 +3,8 @@
 use crate::account::Version;
 use crate::executor::{Ms, S};
 use crate::lambda::sweep_once;
-use crate::world::{LOGICAL, STACK, World};
+use crate::stacks::Stack;
+use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,7 +56,9 @@ impl World {
         }
         if rng.permille(10) {
             self.after(rng.log_range(10 * S, 2 * 3600 * S), |world| {
-                world.excuse("the table is lost during an operation");
+                for stack in Stack::ALL {
+                    world.excuse(stack, "the table is lost during an operation");
+                }
                 world.lose_table();
             });
         }
@@ -74,10 +77,10 @@ impl World {
     /// Another forge exists, and perhaps somebody has taken one of our names.
     fn settle_neighbours(&self, takes_our_name: bool) {
         let tags = |forge: &str, stack: &str| -> Tags {
-            let tags = [(FORGE_TAG, forge), (STACK_TAG, stack), (LOGICAL_TAG, LOGICAL)];
+            let tags = [(FORGE_TAG, forge), (STACK_TAG, stack), (LOGICAL_TAG, Stack::First.logical_id())];
             tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         };
-        let other = STACK.replace("genomics", "neighbour");
+        let other = Stack::First.id().replace("genomics", "neighbour");
         self.put(queue_of("TowerForge-Neighbour-work", tags("Neighbour", &other), &[]));
         if !takes_our_name {
             return;
@@ -85,7 +88,9 @@ impl World {
         self.count("somebody has taken one of our names");
         let rng = &self.sim.rng;
         let identity = Identity { arm64: false, fargate_head: rng.permille(500), scheduling_policy: false };
-        let names = Names::new("TowerForge", ForgeId::derive(STACK, LOGICAL, Some(&identity)));
+        let first = Stack::First;
+        let names =
+            Names::new("TowerForge", ForgeId::derive(first.id(), first.logical_id(), Some(&identity)));
         let tags = if rng.permille(500) { tags(names.id().as_str(), &other) } else { Tags::new() };
         if rng.permille(500) {
             self.put(queue_of(&names.queue(Pool::Work), tags, &[]));
@@ -111,20 +116,21 @@ impl World {
     /// What belongs to somebody else, to be compared at the end.
     pub(crate) fn foreign(&self) -> Vec<(ResourceId, Tags)> {
         let account = self.account.borrow();
-        let foreign = account.all().filter(|(id, version)| !version.is_ours() && id.name != SOMEBODYS_QUEUE);
+        let foreign =
+            account.all().filter(|(id, version)| version.owner().is_none() && id.name != SOMEBODYS_QUEUE);
         foreign.map(|(id, version)| (id.clone(), version.existing.tags.clone())).collect()
     }
 
     fn some(&self, of: impl Fn(&Version) -> bool) -> Option<ResourceId> {
         let account = self.account.borrow();
-        let ours = account.all().filter(|(_, version)| version.is_ours() && of(version));
+        let ours = account.all().filter(|(_, version)| version.owner() == Some(Stack::First) && of(version));
         let ours: Vec<ResourceId> = ours.map(|(id, _)| id.clone()).collect();
         (!ours.is_empty()).then(|| self.sim.rng.pick(&ours).clone())
     }
 
     fn begin_job(self: &Rc<Self>) {
         let (rests, live) = {
-            let stack = self.stack.borrow();
+            let stack = self.view(Stack::First).borrow();
             (stack.is_at_rest(), stack.physical_id().map(str::to_owned))
         };
         let serves = |version: &Version| {

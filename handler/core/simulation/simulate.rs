@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit, reason = "a command for people")]
 
 mod account;
+mod answers;
 mod batch;
 mod cloudformation;
 mod executor;
@@ -16,8 +17,11 @@ mod life;
 mod others;
 mod population;
 mod rng;
+mod second;
+mod shared;
 mod shrink;
 mod stack_view;
+mod stacks;
 mod storage;
 mod story;
 mod template;

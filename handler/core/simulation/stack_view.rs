@@ -1,7 +1,8 @@
 //! What CloudFormation shows, and what it waits for.
 
-use crate::executor::{Ms, S};
-use crate::world::{LOGICAL, STACK, World};
+use crate::executor::{Ms, S, TaskId};
+use crate::stacks::Stack;
+use crate::world::World;
 use std::collections::BTreeMap;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::event::Request;
@@ -30,6 +31,8 @@ pub(crate) struct Waiting {
 /// An operation that CloudFormation has asked for.
 #[derive(Clone)]
 pub(crate) struct Asked {
+    /// The stack.
+    pub(crate) stack: Stack,
     /// The request as the function reads it.
     pub(crate) request: Request,
     /// What is asked for.
@@ -63,12 +66,21 @@ pub(crate) struct StackView {
     pub(crate) denied: Option<&'static str>,
     /// Whether it tells the function nothing now.
     pub(crate) is_silent: bool,
+    /// Whether the operation under way may stay without an answer.
+    pub(crate) is_excused: bool,
+    /// The task that plays CloudFormation.
+    pub(crate) driver: Option<TaskId>,
 }
 
 impl StackView {
     /// The physical ID that counts now.
     pub(crate) fn physical_id(&self) -> Option<&str> {
         self.rows.last().and_then(|row| row.physical_id.as_deref())
+    }
+
+    /// Whether the resource has been deleted.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.rows.last().is_some_and(|row| row.status == "DELETE_COMPLETE")
     }
 
     /// Whether the resource is at rest.
@@ -99,39 +111,50 @@ impl StackView {
 
 impl World {
     /// From now on CloudFormation shows this.
-    pub(crate) fn show(&self, status: &'static str, physical_id: Option<&str>, stack_status: &'static str) {
-        self.say(|| format!("CloudFormation shows {status} {} ({stack_status})", physical_id.unwrap_or("-")));
+    pub(crate) fn show(
+        &self,
+        stack: Stack,
+        status: &'static str,
+        physical_id: Option<&str>,
+        stack_status: &'static str,
+    ) {
+        self.say(|| {
+            let id = physical_id.unwrap_or("-");
+            format!("CloudFormation shows {status} {id} ({stack_status}) of the {stack:?}")
+        });
         let row = Row { at: self.now(), status, physical_id: physical_id.map(str::to_owned), stack_status };
-        self.stack.borrow_mut().rows.push(row);
+        self.view(stack).borrow_mut().rows.push(row);
+        // The second stack may wait for a moment of the first.
+        self.wake_driver(Stack::Second);
     }
 
-    fn row(&self) -> Option<Row> {
+    fn row(&self, stack: Stack) -> Option<Row> {
         let lag = if self.chance(200) { self.sim.rng.range(0, 3 * S) } else { 0 };
-        if lag > 0 && self.stack.borrow().newest().is_some_and(|asked| asked.is_early) {
-            self.excuse("an operation that was signed too early is not shown yet");
+        if lag > 0 && self.view(stack).borrow().newest().is_some_and(|asked| asked.is_early) {
+            self.excuse(stack, "an operation that was signed too early is not shown yet");
         }
         let at = self.now().saturating_sub(lag);
-        self.stack.borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
+        self.view(stack).borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
     }
 
     /// What CloudFormation shows of a resource.
     pub(crate) fn shown_now(&self, stack_id: &str, logical_id: &str) -> Shown {
-        if self.stack.borrow().is_silent || self.chance(5) {
+        let Some(stack) = Stack::of(stack_id, logical_id) else { return Shown::Nothing };
+        if self.view(stack).borrow().is_silent || self.chance(5) {
             return Shown::Unknown;
         }
-        match self.row() {
-            Some(row) if stack_id == STACK && logical_id == LOGICAL => {
-                Shown::Resource { status: row.status.to_owned(), physical_id: row.physical_id }
-            }
-            _ => Shown::Nothing,
+        match self.row(stack) {
+            Some(row) => Shown::Resource { status: row.status.to_owned(), physical_id: row.physical_id },
+            None => Shown::Nothing,
         }
     }
 
     /// What CloudFormation shows of a stack.
-    pub(crate) fn stack_status_now(&self) -> Option<String> {
+    pub(crate) fn stack_status_now(&self, stack_id: &str) -> Option<String> {
         if self.chance(5) {
             return None;
         }
-        self.row().map(|row| row.stack_status.to_owned())
+        let stack = Stack::ALL.into_iter().find(|stack| stack.id() == stack_id)?;
+        self.row(stack).map(|row| row.stack_status.to_owned())
     }
 }

@@ -1,9 +1,11 @@
 //! What the templates of a life say.
 
 use crate::executor::{Ms, S};
+use crate::shared::FORGE;
 use serde_json::{Map, Value, json};
 
 /// What a template says of the forge.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of the stack")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     /// Changed in place.
@@ -20,12 +22,22 @@ pub(crate) struct Template {
     pub(crate) lustre: u32,
     /// Whether a Delete deletes.
     pub(crate) disposes: bool,
+    /// Whether it names the ID of the forge.
+    pub(crate) named: bool,
 }
 
 impl Template {
     /// The plainest.
-    pub(crate) const PLAIN: Self =
-        Self { max_cpus: 100, types: 0, identity: 0, fallback: false, efs: false, lustre: 0, disposes: true };
+    pub(crate) const PLAIN: Self = Self {
+        max_cpus: 100,
+        types: 0,
+        identity: 0,
+        fallback: false,
+        efs: false,
+        lustre: 0,
+        disposes: true,
+        named: false,
+    };
 
     /// The properties, for a response within `timeout`.
     pub(crate) fn properties(&self, timeout: Ms) -> Map<String, Value> {
@@ -52,6 +64,9 @@ impl Template {
         }
         if !self.disposes {
             all["DisposeOnDeletion"] = json!("false");
+        }
+        if self.named {
+            all["ForgeId"] = json!(FORGE);
         }
         if timeout != 3600 * S {
             all["ServiceTimeout"] = json!((timeout / S).to_string());

@@ -1,7 +1,7 @@
 //! The world of one life: what all of it shares, and the network between.
 
 use crate::account::Account;
-use crate::executor::{Executor, Fate, Ms, S, TaskId};
+use crate::executor::{Executor, Fate, Ms, S};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::rng::Rng;
@@ -23,10 +23,6 @@ pub(crate) const V: Ms = 15 * S;
 pub(crate) const LAG: Ms = 27 * S + 500;
 /// When every life begins, in milliseconds since 1970.
 const EPOCH: u64 = 1_795_509_000_000;
-/// The stack of every life.
-pub(crate) const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1f0b2c30";
-/// Its resource.
-pub(crate) const LOGICAL: &str = "Genomics";
 
 /// What is usual in one life.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,16 +57,12 @@ pub(crate) struct World {
     pub(crate) ledger: RefCell<Ledger>,
     /// AWS's resources.
     pub(crate) account: RefCell<Account>,
-    /// What CloudFormation shows and waits for.
-    pub(crate) stack: RefCell<StackView>,
+    /// What CloudFormation shows of each stack and waits for.
+    pub(crate) stacks: [RefCell<StackView>; 2],
     /// What the invariants remember.
     pub(crate) judge: RefCell<Judge>,
     /// Whether nothing goes wrong any more.
     pub(crate) calm: Cell<bool>,
-    /// Whether the operation under way may stay without an answer.
-    pub(crate) excused: Cell<bool>,
-    /// CloudFormation.
-    pub(crate) driver: Cell<TaskId>,
     /// What Lambda does with the next events, in a life that is not left to chance.
     pub(crate) planned: RefCell<VecDeque<Delivery>>,
     next: Cell<u64>,
@@ -102,11 +94,9 @@ impl World {
             deployment: deployment(retire_after),
             ledger: RefCell::default(),
             account: RefCell::default(),
-            stack: RefCell::default(),
+            stacks: <[RefCell<StackView>; 2]>::default(),
             judge: RefCell::default(),
             calm: Cell::default(),
-            excused: Cell::default(),
-            driver: Cell::default(),
             planned: RefCell::default(),
             next: Cell::default(),
         })
