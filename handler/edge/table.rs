@@ -235,7 +235,8 @@ impl Terms {
     fn condition(&mut self, condition: &Condition) -> String {
         let mut join = |all: &[Condition], word: &str| {
             let all: Vec<String> = all.iter().map(|each| self.condition(each)).collect();
-            format!("({})", all.join(word))
+            // DynamoDB refuses parentheses that are not needed.
+            if let [only] = all.as_slice() { only.clone() } else { format!("({})", all.join(word)) }
         };
         match condition {
             Condition::All(all) => join(all, " AND "),

@@ -32,6 +32,7 @@ mod it {
 #[path = "../../handler/core/simulation"]
 mod simulation {
     pub(crate) mod account;
+    pub(crate) mod answers;
     pub(crate) mod batch;
     pub(crate) mod executor;
     pub(crate) mod host;
@@ -40,7 +41,9 @@ mod simulation {
     pub(crate) mod lambda;
     pub(crate) mod ledger;
     pub(crate) mod rng;
+    pub(crate) mod shared;
     pub(crate) mod stack_view;
+    pub(crate) mod stacks;
     pub(crate) mod storage;
     pub(crate) mod story;
     pub(crate) mod world;
@@ -56,7 +59,9 @@ mod table;
 use handler::aws;
 use it::{cloud, faults, state};
 use scripts::Script;
-use simulation::{account, executor, host, judge, lambda, ledger, rng, stack_view, story, world};
+use simulation::{
+    account, executor, host, judge, lambda, ledger, rng, shared, stack_view, stacks, story, world,
+};
 
 /// Scripts whose answers differ, each with the reason; if they agree one day, the test says so.
 ///
