@@ -125,6 +125,9 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let (_, plan) = wanted(&inventory);
     let err = refuse(&plan, &inventory).unwrap_err().to_string();
     assert!(err.contains("49 compute environments") && err.contains("needs 2 more"), "{err}");
+    let account = crate::resource::AccountUse { total: 48, ..Default::default() };
+    inventory.replace(Kind::ComputeEnvironment, crate::resource::Listing { found: Vec::new(), account });
+    assert!(refuse(&plan, &inventory).is_ok(), "48 and 2 are 50");
 }
 
 /// The next observation after these steps were accepted ten seconds ago, of a forge that is to go.
@@ -202,4 +205,63 @@ fn what_needs_no_look_is_entered() {
         assert!(enter(&step(&resource.id, Action::Update(changes)), &tagged, &mut inventory, &now(0)));
         assert!(resource.stands(&inventory), "{}", resource.id);
     }
+}
+
+/// An environment of a forge that exists.
+fn environment(inventory: &Inventory) -> ResourceId {
+    let mut all = inventory.resources.keys().filter(|id| id.kind == Kind::ComputeEnvironment);
+    all.next().unwrap().clone()
+}
+
+#[test]
+fn a_change_that_aws_accepts_and_never_shows_is_made_again_and_not_for_ever() {
+    let inventory = forge_of(&properties(json!({})));
+    let owner = context().owner;
+    let id = environment(&inventory);
+    for (action, is_bounded) in [(Action::Create, true), (Action::Delete, false)] {
+        let step = Step { id: id.clone(), action, why: String::new(), after: Vec::new() };
+        let mut history = History::default();
+        for attempt in 1..=8 {
+            let at = situation(&[], &inventory, &owner, 100 * attempt, 0);
+            history.note_step(&step, Ok(()), &at);
+            history.note_look(&all(), S(100 * attempt + 9));
+            assert!(matches!(judge(&step, &history, &at), Ok(Judged::Skip)), "it may not be visible yet");
+            history.note_look(&all(), S(100 * attempt + 10));
+            let judged = judge(&step, &history, &at);
+            if is_bounded && attempt >= 6 {
+                assert!(matches!(judged, Err(Error::NotConverging(_))), "attempt {attempt}");
+            } else {
+                assert!(matches!(judged, Ok(Judged::Take)), "attempt {attempt}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_environment_that_stays_invalid_is_made_anew_unless_a_queue_holds_it() {
+    let held = forge_of(&properties(json!({})));
+    let mut free = held.clone();
+    free.resources.retain(|id, _| id.kind != Kind::JobQueue);
+    let owner = context().owner;
+    let repaired = |inventory: &Inventory, before: u32| {
+        let mut history = History::default();
+        let id = environment(inventory);
+        history.repairs.insert(id.clone(), before);
+        let calls = repair(
+            inventory.get(&id).unwrap(),
+            "INVALID",
+            &history,
+            &situation(&[], inventory, &owner, 100, 0),
+        );
+        calls.map(|calls| format!("{:?}", calls[0].call)).map_err(|err| err.to_string())
+    };
+    let (revalidates, disables) = ("service_role: Some", "enabled: Some(false)");
+    for before in [0, 1] {
+        assert!(repaired(&held, before).unwrap().contains(revalidates));
+    }
+    for before in [2, 3] {
+        assert!(repaired(&free, before).unwrap().contains(disables));
+        assert!(repaired(&held, before).unwrap_err().contains("is broken: INVALID"));
+    }
+    assert!(repaired(&free, 4).is_err());
 }
