@@ -1,11 +1,11 @@
-//! What a side answers, without what must differ: IDs, dates, and texts that AWS does not document.
+//! The answers of a side, without IDs, dates, and texts that AWS does not document, which must differ.
 
 use std::sync::Arc;
 use tower_forge_core::error::{Error, Result};
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Listing, Phase};
 
-/// What came of a call: the operation, the code and the message of a refusal.
+/// The result of a call: the operation, the code and the message of a refusal.
 pub(crate) fn of_write(account: &str, result: &Result<()>) -> String {
     match result {
         Ok(()) => "taken".to_owned(),
@@ -16,7 +16,7 @@ pub(crate) fn of_write(account: &str, result: &Result<()>) -> String {
     }
 }
 
-/// What a look shows, a line for each resource and one for the account.
+/// The result of a look, a line for each resource and one for the account.
 pub(crate) fn of_list(account: &str, listing: Result<Listing<Observed>>) -> Vec<String> {
     let listing = listing.unwrap_or_else(|err| panic!("a look fails: {err:?}"));
     let mut shown: Vec<String> = listing.found.into_iter().map(|each| of_resource(account, each)).collect();

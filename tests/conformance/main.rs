@@ -1,8 +1,8 @@
 //! Conformance: the simulated world answers like the adapter over the local AWS.
 //!
 //! The simulation proves the engine only as far as its world answers like AWS. So the same scripts are played on both
-//! sides of the port, and all answers are compared: what comes of each call, and what a look shows after it. For the
-//! claim's table every update of its rules is made on every state of the item. What still differs is named in
+//! sides of the port, and all answers are compared: the result of each call, and of a look after it. For the
+//! claim's table every update of its rules is made on every state of the item. Remaining differences are listed in
 //! [`EXCEPTIONS`].
 //!
 //! Time stands still on both sides until a script lets it pass, so nothing depends on how fast this machine is.
@@ -66,7 +66,7 @@ use simulation::{
 /// Scripts whose answers differ, each with the reason; if they agree one day, the test says so.
 ///
 /// Left out altogether, because the simulated world has none of it: quotas, rights, limits of names, tags
-/// and documents, and which managed policies, instance types, images, subnets and keys there are. What is left to chance
+/// and documents, and which managed policies, instance types, images, subnets and keys there are. Whatever is left to chance
 /// there is not compared either: how long things take, how far IAM lags, and the reason of an INVALID environment.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (

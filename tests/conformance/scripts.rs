@@ -1,4 +1,4 @@
-//! The scripts: what is done, one step after the other, as data.
+//! The scripts: steps, one after the other, as data.
 
 pub(crate) mod environments;
 pub(crate) mod iam;
@@ -25,7 +25,7 @@ pub(crate) enum Step {
     Settle,
 }
 
-/// What is done, in a sentence, and the steps.
+/// A description and the steps.
 pub(crate) type Script = (&'static str, fn(&Site) -> Vec<Step>);
 
 /// These calls, one after the other.

@@ -150,7 +150,7 @@ impl Side for Adapter {
     }
 }
 
-/// A step, and what one side answers to it.
+/// A step, and the answers of one side.
 type Answers = Vec<(String, Vec<String>)>;
 
 /// Plays a script on one side.
@@ -236,7 +236,7 @@ fn name_it(write: &mut Write, given: &BTreeMap<Kind, Observed>) {
     }
 }
 
-/// What the engine enters for created resources without a look, and what a look then shows on one side.
+/// The resources that the engine enters without a look, and those that a look then shows on one side.
 async fn entered(of: &impl Side, site: &Site, resources: &[Desired]) -> Vec<(Existing, Option<Existing>)> {
     let mut both = Vec::new();
     for resource in resources {
@@ -251,7 +251,7 @@ async fn entered(of: &impl Side, site: &Site, resources: &[Desired]) -> Vec<(Exi
     both
 }
 
-/// Creates resources on both sides, and compares what the engine enters without a look with what a look shows.
+/// Creates resources on both sides, and compares the entries that the engine makes without a look with those of a look.
 pub(crate) async fn enter(resources: fn(&Site) -> Vec<Desired>) -> Vec<(Existing, Option<Existing>)> {
     let (adapter, site) = real().await;
     let mut both = entered(&adapter, &site, &resources(&site)).await;

@@ -169,7 +169,7 @@ impl Site {
         self.environment(hash, call)
     }
 
-    /// What an environment of instances is.
+    /// The spec of an environment of instances.
     pub(crate) fn instances(&self) -> compute_environment::Instances {
         compute_environment::Instances {
             spot: false,
@@ -240,7 +240,7 @@ impl Site {
         format!("arn:aws:batch:eu-west-1:{}:job-queue/{}", self.account, self.names.queue(Pool::Work))
     }
 
-    /// What a queue on these environments is.
+    /// The spec of a queue on these environments.
     pub(crate) fn queue_on(&self, hashes: &[&str]) -> job_queue::Spec {
         let order = hashes.iter().map(|hash| self.environment_arn(hash)).collect();
         job_queue::Spec { priority: 1, order, time_limit: None, scheduling_policy: None }

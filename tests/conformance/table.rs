@@ -199,7 +199,7 @@ fn moved(item: Option<&Attributes>, key: &str) -> Option<Attributes> {
     Some(item)
 }
 
-/// What came of some of the pairs.
+/// The results of some of the pairs.
 #[derive(Default)]
 struct Compared {
     pairs: usize,

@@ -75,13 +75,13 @@ impl Account {
         self.resources.iter().filter_map(|(id, past)| Some((id, past.last()?.1.as_ref()?)))
     }
 
-    /// What belongs to a stack and has not been let go.
+    /// The resources that belong to a stack and have not been released.
     pub(crate) fn of(&self, stack: Stack) -> Vec<ResourceId> {
         let ours = self.all().filter(|(_, version)| version.owner() == Some(stack) && !version.is_released());
         ours.map(|(id, _)| id.clone()).collect()
     }
 
-    /// What refers to a resource.
+    /// The resources that refer to a resource.
     pub(crate) fn referrers<'a>(&'a self, id: &'a ResourceId) -> impl Iterator<Item = &'a Rc<Version>> {
         self.all().map(|(_, version)| version).filter(move |version| version.existing.refs.contains(id))
     }

@@ -127,12 +127,12 @@ impl World {
         }
     }
 
-    /// What an operation asks for.
+    /// The intent of an operation.
     pub(crate) fn intent(&self, asked: &Asked) -> Intent {
         Intent::read(&asked.request, &self.deployment, asked.signed_at())
     }
 
-    /// What sets the world apart from what an operation wanted: core's own plan must be empty.
+    /// The difference between the world and the desired state of an operation: the core's own plan must be empty.
     pub(crate) fn differs(&self, intent: &Intent) -> Option<String> {
         let cx = intent.context(&intent.forge);
         let mut inventory = Inventory::default();
@@ -153,7 +153,7 @@ impl World {
             Err(err) => return Some(err.to_string()),
         };
         let plan = plan(&desired, &inventory, &cx.owner, &|_| true);
-        // What goes may still be going: a look that lags shows it as it was, which is as good.
+        // Deletions may still be in progress: a look that lags shows the old state, which is as good.
         let is_desired = |id: &ResourceId| desired.iter().any(|desired| desired.id == *id);
         let counts = |action: &Action| !matches!(action, Action::Delete | Action::Disable);
         let stands = plan.conflicts.is_empty()

@@ -1,4 +1,4 @@
-//! What AWS Batch does with a call: everything takes its time.
+//! AWS Batch: every change takes time.
 
 use crate::account::{Version, refusal};
 use crate::executor::{Ms, S};
@@ -13,7 +13,7 @@ use tower_forge_core::resources::{compute_environment, job_queue, name_of};
 
 type Landed = Result<(), ServiceError>;
 
-/// What Batch says of an environment whose role or profile it does not know yet.
+/// Batch's reasons for an INVALID environment whose role or profile has not propagated.
 const REASONS: [&str; 4] = [
     "CLIENT_ERROR - Not authorized to perform sts:AssumeRole (Service: AWSSecurityTokenService; Status Code: 403)",
     "CLIENT_ERROR - Instance profile arn:aws:iam::123456789012:instance-profile/x does not exist",
@@ -72,7 +72,7 @@ fn is_idle(jobs: u32, observed: &compute_environment::Observed) -> bool {
     jobs == 0 && observed.min_vcpus.map_or(!observed.enabled, |min| min == 0)
 }
 
-/// What Batch checks of an update at once.
+/// The checks of an update that Batch makes at once.
 fn check_update(observed: &compute_environment::Observed, update: &compute_environment::Update) -> Landed {
     if observed.min_vcpus.is_none() && update.min_vcpus.is_some() {
         let text = "minvCpus and desiredvCpus should not be specified for Fargate compute resources.";

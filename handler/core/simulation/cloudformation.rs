@@ -1,4 +1,4 @@
-//! CloudFormation: what it asks for, and how it goes on with each answer.
+//! CloudFormation: its requests, and its reaction to each response.
 
 use crate::executor::{Ms, S};
 use crate::lambda::{Payload, deliver};
@@ -29,13 +29,13 @@ pub(crate) enum End {
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask<'a> {
-    /// What is asked for.
+    /// The verb.
     pub(crate) verb: Verb,
     /// The physical ID that comes with it.
     pub(crate) physical_id: Option<&'a str>,
-    /// What the template says.
+    /// The template.
     pub(crate) template: Template,
-    /// What it said before.
+    /// The template before.
     pub(crate) old: Option<Template>,
     /// CloudFormation's ID of the request.
     pub(crate) request_id: &'a str,
@@ -200,7 +200,7 @@ impl CloudFormation {
         stack.waiting = Some(Waiting { request_id, operation, answer: None });
     }
 
-    /// What goes wrong during this operation.
+    /// The troubles of this operation.
     fn trouble(&self) {
         let world = &self.world;
         let rng = &world.sim.rng;
@@ -255,12 +255,12 @@ impl CloudFormation {
         world.fail("no Delete succeeds");
     }
 
-    /// Deletes what has been replaced; gives up after three tries.
+    /// Deletes the replaced forge; gives up after three tries.
     pub(crate) async fn clean_up(&self, physical_id: &str, template: Template) {
         let world = &self.world;
         world.count("clean-up after a replacement");
         let request_id = self.request_id();
-        // Only here: what a Delete keeps that was told nothing may be more than what counts.
+        // Only here: without a reply, a Delete may keep more than the live forge.
         let is_silent = world.chance(50);
         if is_silent {
             world.count("clean-up without a word of CloudFormation");

@@ -48,7 +48,7 @@ impl Ord for Entry {
     }
 }
 
-/// What befalls a task: it is dropped at its n-th poll, or not polled for a while from its n-th poll on (0: never).
+/// The fate of a task: it is dropped at its n-th poll, or not polled for a while from its n-th poll on (0: never).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fate {
     /// The poll at which it is killed.

@@ -27,9 +27,9 @@ pub(crate) struct Host {
     pub(crate) world: Rc<World>,
     /// The name under which it has tried to claim.
     pub(crate) by: RefCell<String>,
-    /// What it carries out; nothing for a sweep or a dead letter.
+    /// The verb of its operation; `None` for a sweep or a dead letter.
     pub(crate) verb: Option<Verb>,
-    /// What it was invoked with, so that it can invoke the next leg.
+    /// Its payload, so that it can invoke the next leg.
     payload: Option<Payload>,
     /// How far its wall clock is off, in milliseconds.
     skew: i64,
@@ -256,7 +256,7 @@ impl World {
         self.view(stack).borrow().denied
     }
 
-    /// What AWS does with a call, and what it says to it.
+    /// The effect of a call, and AWS's reply.
     pub(crate) fn answer(self: &Rc<Self>, write: &Write) -> Result<(), ServiceError> {
         match &write.call {
             Call::Role(call) => self.land_on_role(&write.id, call),

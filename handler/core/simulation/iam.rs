@@ -1,4 +1,4 @@
-//! What IAM, EC2 and CloudWatch Logs do with a call.
+//! IAM, EC2 and CloudWatch Logs.
 
 use crate::account::{Version, refusal};
 use crate::executor::S;

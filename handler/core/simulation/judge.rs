@@ -17,7 +17,7 @@ use tower_forge_core::resources::{
     compute_environment, efs, fsx, instance_profile, job_queue, launch_template, role,
 };
 
-/// What the invariants remember.
+/// The memory of the invariants.
 #[derive(Default)]
 pub(crate) struct Judge {
     /// Until when an invocation was named.
@@ -81,7 +81,7 @@ pub(crate) fn deletes(call: &Call) -> bool {
     }
 }
 
-/// Whether a call takes from a resource what those need that use it.
+/// Whether a call makes a resource useless for its users.
 fn empties(call: &Call) -> bool {
     let strips = match call {
         Call::Role(call) => matches!(**call, role::Call::Detach(_)),
@@ -285,7 +285,7 @@ impl World {
             self.fail(format!("{what} has not retired for long enough"));
         }
         let claimed = self.judge.borrow().named_since.get(by).copied().unwrap_or_default();
-        // What CloudFormation shows may be some seconds old.
+        // CloudFormation's view may be some seconds old.
         if self.view(stack).borrow().in_progress_since().is_some_and(|since| since + 4 * S < claimed) {
             self.fail(format!("{what} is swept while its stack is in progress"));
         }

@@ -13,12 +13,12 @@ use tower_forge_core::leg::Continuation;
 use tower_forge_core::operation::{self, Ended, Lambda};
 use tower_forge_core::sweep;
 
-/// What the function is invoked with.
+/// The payload of an invocation.
 #[derive(Clone)]
 pub(crate) struct Payload {
     /// The request.
     pub(crate) request: Rc<Request>,
-    /// What the leg before hands over.
+    /// The continuation from the previous leg.
     pub(crate) continuation: Option<Continuation>,
     /// How long CloudFormation waits.
     pub(crate) timeout: Ms,
@@ -33,7 +33,7 @@ struct Event {
     tries: u32,
     /// Every invocation of it dies at once.
     is_doomed: bool,
-    /// What befalls the next invocation of it, where that is not left to chance.
+    /// The fate of its next invocation, unless chance decides.
     planned: Option<Fate>,
 }
 
@@ -50,7 +50,7 @@ fn stack_of(payload: &Payload) -> Stack {
     Stack::of(&envelope.stack_id, &envelope.logical_id).expect("a stack of the life")
 }
 
-/// What happens to an event by chance.
+/// The fate of an event, by chance.
 fn by_chance(world: &World) -> Delivery {
     let rng = &world.sim.rng;
     let late = || match rng.range(0, 99) {
@@ -133,7 +133,7 @@ fn fate(world: &World, is_doomed: bool) -> Fate {
 fn invoke(world: &Rc<World>, mut event: Event) {
     let fate = event.planned.take().unwrap_or_else(|| fate(world, event.is_doomed));
     let payload = event.payload.clone();
-    // The last minute is for what is under way and for the response. A clock that stood still does not know that half of it
+    // The last minute is for calls in progress and for the response. A clock that stood still does not know that half of it
     // has gone.
     if payload.timeout <= 600 * S && fate.freeze_for > 30 * S {
         world.excuse(event.stack, "a short ServiceTimeout and a freeze");

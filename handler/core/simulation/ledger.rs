@@ -32,7 +32,7 @@ impl Ledger {
     }
 }
 
-/// What an update is about, for the counters.
+/// The purpose of an update, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Claim,

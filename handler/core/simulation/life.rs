@@ -137,7 +137,7 @@ impl CloudFormation {
         self.delete(&physical_id, template, "DELETE_IN_PROGRESS").await;
     }
 
-    /// Updates; returns what stands then, or nothing if the resource has gone.
+    /// Updates; returns the physical ID and template then, or `None` if the resource has gone.
     async fn update(&self, physical_id: &str, old: Template, new: Template) -> Option<(String, Template)> {
         let world = &self.world;
         self.show("UPDATE_IN_PROGRESS", Some(physical_id), "UPDATE_IN_PROGRESS");
@@ -181,7 +181,7 @@ impl CloudFormation {
         self.roll_back(&incoming, physical_id, old, new).await
     }
 
-    /// The rest of the stack sometimes takes so long before it fails that what was replaced is old enough for a sweep.
+    /// The rest of the stack sometimes takes so long before it fails that the replaced generation is old enough for a sweep.
     async fn let_the_rest_work(&self) {
         let world = &self.world;
         if !self.chance(200) {
@@ -193,7 +193,7 @@ impl CloudFormation {
         world.sim.sleep(world.sim.rng.range(S, 600 * S)).await;
     }
 
-    /// Goes on after an Update has succeeded: deletes what it has replaced.
+    /// Goes on after an Update has succeeded: deletes the replaced forge.
     pub(crate) async fn replace(&self, before: &str, old: Template, now: &str) {
         let cleans = before != now;
         let status = if cleans { "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" } else { "UPDATE_COMPLETE" };
@@ -250,8 +250,8 @@ impl CloudFormation {
         Some((shown.to_owned(), old))
     }
 
-    /// Sometimes nothing happens for hours. Then what exists is what the newest operation wanted, and what else exists
-    /// is on the list of what is to go.
+    /// Sometimes nothing happens for hours. Then the desired state of the newest operation exists, and every other forge
+    /// is on the list of forges to delete.
     async fn check_quiet(&self, physical_id: &str, template: Template) {
         let world = &self.world;
         if !self.chance(150) {

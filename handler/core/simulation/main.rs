@@ -127,7 +127,7 @@ fn a_life_can_be_played_again() {
     assert_eq!(*world.story.lines.borrow(), *again.story.lines.borrow());
 }
 
-/// What a life is to show stands for a fault here.
+/// A behaviour of a life stands for a fault here.
 #[test]
 fn a_life_shrinks_to_what_its_fault_needs() {
     let legs = |tape: &Tape| {

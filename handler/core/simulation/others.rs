@@ -113,7 +113,7 @@ impl World {
         }));
     }
 
-    /// What belongs to somebody else, to be compared at the end.
+    /// Somebody else's resources, to be compared at the end.
     pub(crate) fn foreign(&self) -> Vec<(ResourceId, Tags)> {
         let account = self.account.borrow();
         let foreign =

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What many lives came to.
+/// The result of many lives.
 #[derive(Debug, Default)]
 pub(crate) struct Played {
     /// How many were played.

@@ -1,8 +1,8 @@
 //! Chance, from a seed or from a tape of draws.
 //!
-//! What is drawn is recorded, so that a life can be played again from its tape, also from a shorter one. Therefore 0 is
+//! Each draw is recorded, so that a life can be played again from its tape, also from a shorter one. Therefore 0 is
 //! the calm choice wherever there is one: chances do not come true, ranges give their low end. Each task draws from a
-//! stream of its own, so that a draw more or less changes what befalls its own task alone.
+//! stream of its own, so that one draw more or less changes only the fate of its own task.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Draws by stream.
 pub(crate) type Tape = BTreeMap<usize, Vec<u64>>;
 
-/// The stream of what no task does; those of the tasks follow.
+/// The stream of everything outside tasks; those of the tasks follow.
 pub(crate) const WORLD: usize = 1;
 /// The stream of the order within one moment.
 const TIES: usize = 0;
@@ -31,12 +31,12 @@ enum Source {
 }
 
 impl Rng {
-    /// What a seed determines.
+    /// The draws of a seed.
     pub(crate) fn of_seed(seed: u64) -> Self {
         Self::of(Source::Seed(Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66)))
     }
 
-    /// What is on a tape; after the end of a stream all is 0.
+    /// The draws on a tape; after the end of a stream all are 0.
     pub(crate) fn of_tape(tape: &Tape) -> Self {
         Self::of(Source::Tape(tape.clone()))
     }

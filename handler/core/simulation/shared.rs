@@ -196,7 +196,7 @@ impl World {
                 version.is_released() && !is_behind(id.kind)
             }
         };
-        // The first look may not show what the stack itself has just made, released or adopted.
+        // The first look may not show resources that the stack itself has just created, released or adopted.
         let looked = self.judge.borrow().shared.first_look.get(by).copied().unwrap_or_default();
         let known = looked.saturating_sub(LAG);
         let early = account.all().find(|(id, version)| {

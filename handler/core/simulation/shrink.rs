@@ -24,7 +24,7 @@ pub(crate) fn lively(tape: &Tape) -> Vec<Place> {
 /// A tape that is being shrunk.
 struct Shrinking<F> {
     best: Tape,
-    /// Plays a tape: what was drawn, if the life still does what it is to do.
+    /// Plays a tape; returns its draws if the life still shows the behaviour.
     play: F,
     left: u32,
 }
@@ -68,7 +68,7 @@ impl<F: Fn(&Tape) -> Option<Tape>> Shrinking<F> {
         }
     }
 
-    /// Sets draws to 0, many at once first; the last ones first, because what follows a draw depends on it.
+    /// Sets draws to 0, many at once first; the last ones first, because later draws depend on earlier ones.
     fn calm_chunks(&mut self) {
         let mut size = lively(&self.best).len().div_ceil(2);
         while size > 0 {
@@ -114,7 +114,7 @@ impl<F: Fn(&Tape) -> Option<Tape>> Shrinking<F> {
     }
 }
 
-/// The calmest tape that was found for which `play` still gives what was drawn, and how many lives that took.
+/// The calmest tape found for which `play` still returns draws, and the number of lives that this took.
 pub(crate) fn shrink(tape: Tape, patience: u32, play: impl Fn(&Tape) -> Option<Tape>) -> (Tape, u32) {
     let mut shrinking = Shrinking { best: tape, play, left: patience };
     loop {

@@ -1,4 +1,4 @@
-//! What CloudFormation shows, and what it waits for.
+//! CloudFormation's view of a stack, and the response that it waits for.
 
 use crate::executor::{Ms, S, TaskId};
 use crate::stacks::Stack;
@@ -8,7 +8,7 @@ use tower_forge_core::claim::Verb;
 use tower_forge_core::event::Request;
 use tower_forge_core::port::{Shown, Timestamp};
 
-/// What CloudFormation shows of the resource and its stack, since when.
+/// The status of the resource and its stack, and since when.
 #[derive(Clone, Debug)]
 struct Row {
     at: Ms,
@@ -35,7 +35,7 @@ pub(crate) struct Asked {
     pub(crate) stack: Stack,
     /// The request as the function reads it.
     pub(crate) request: Request,
-    /// What is asked for.
+    /// The verb.
     pub(crate) verb: Verb,
     /// When it was signed.
     pub(crate) signed: Ms,
@@ -56,7 +56,7 @@ impl Asked {
 #[derive(Default)]
 pub(crate) struct StackView {
     rows: Vec<Row>,
-    /// What it waits for.
+    /// The response that it waits for.
     pub(crate) waiting: Option<Waiting>,
     /// All operations by ID.
     pub(crate) asked: BTreeMap<String, Asked>,
@@ -97,7 +97,7 @@ impl StackView {
         self.asked.values().max_by_key(|asked| asked.number)
     }
 
-    /// Whether the stack is being rolled back to what stood before an Update.
+    /// Whether an Update of the stack is being rolled back.
     pub(crate) fn is_rolling_back(&self) -> bool {
         self.rows.last().is_some_and(|row| row.stack_status == "UPDATE_ROLLBACK_IN_PROGRESS")
     }
@@ -137,7 +137,7 @@ impl World {
         self.view(stack).borrow().rows.iter().rev().find(|row| row.at <= at).cloned()
     }
 
-    /// What CloudFormation shows of a resource.
+    /// CloudFormation's view of a resource.
     pub(crate) fn shown_now(&self, stack_id: &str, logical_id: &str) -> Shown {
         let Some(stack) = Stack::of(stack_id, logical_id) else { return Shown::Nothing };
         if self.view(stack).borrow().is_silent || self.chance(5) {
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// What CloudFormation shows of a stack.
+    /// CloudFormation's view of a stack.
     pub(crate) fn stack_status_now(&self, stack_id: &str) -> Option<String> {
         if self.chance(5) {
             return None;

@@ -1,4 +1,4 @@
-//! What EFS and FSx do with a call.
+//! EFS and FSx.
 
 use crate::account::{Version, refusal};
 use crate::executor::S;

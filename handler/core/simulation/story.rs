@@ -1,9 +1,9 @@
-//! What a life tells: its script, what occurred in it, and the first invariant that broke.
+//! The story of a life: its script, the situations that occurred, and the first invariant that broke.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What a life tells.
+/// The story of a life.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     /// Whether the script is written; that costs time.
@@ -16,7 +16,7 @@ pub(crate) struct Story {
     pub(crate) fault: RefCell<Option<String>>,
 }
 
-/// What sort of fault it is: its words but those with digits, as names have.
+/// The sort of a fault: its words except those with digits, as names have.
 pub(crate) fn sort_of(fault: &str) -> String {
     let words = fault.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
     words.collect::<Vec<_>>().join(" ").chars().take(110).collect()

@@ -1,10 +1,10 @@
-//! What the templates of a life say.
+//! The templates of a life.
 
 use crate::executor::{Ms, S};
 use crate::shared::FORGE;
 use serde_json::{Map, Value, json};
 
-/// What a template says of the forge.
+/// The properties of the forge in a template.
 #[expect(clippy::struct_excessive_bools, reason = "each is a property of the stack")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Template {

@@ -1,4 +1,4 @@
-//! The world of one life: what all of it shares, and the network between.
+//! The world of one life: its shared state, and the network.
 
 use crate::account::Account;
 use crate::executor::{Executor, Fate, Ms, S};
@@ -19,12 +19,12 @@ use tower_forge_core::port::Timestamp;
 pub(crate) const T: Ms = 20 * S;
 /// How long a look at the item is good.
 pub(crate) const V: Ms = 15 * S;
-/// How far reads lag at most: what the engine reckons with, less what two hosts' clocks may differ.
+/// The longest read lag: the one that the engine assumes, less the difference of two hosts' clocks.
 pub(crate) const LAG: Ms = 27 * S + 500;
 /// When every life begins, in milliseconds since 1970.
 const EPOCH: u64 = 1_795_509_000_000;
 
-/// What is usual in one life.
+/// The frequency of troubles in one life.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mix {
     /// Whether things go wrong by chance at all.
@@ -47,9 +47,9 @@ pub(crate) struct Mix {
 pub(crate) struct World {
     /// Time and chance.
     pub(crate) sim: Executor,
-    /// What is told of it.
+    /// Its story.
     pub(crate) story: Story,
-    /// What is usual in it.
+    /// The frequency of its troubles.
     pub(crate) mix: Mix,
     /// The function's deployment.
     pub(crate) deployment: Deployment,
@@ -57,25 +57,25 @@ pub(crate) struct World {
     pub(crate) ledger: RefCell<Ledger>,
     /// AWS's resources.
     pub(crate) account: RefCell<Account>,
-    /// What CloudFormation shows of each stack and waits for.
+    /// CloudFormation's view of each stack.
     pub(crate) stacks: [RefCell<StackView>; 2],
-    /// What the invariants remember.
+    /// The memory of the invariants.
     pub(crate) judge: RefCell<Judge>,
     /// Whether nothing goes wrong any more.
     pub(crate) calm: Cell<bool>,
-    /// What Lambda does with the next events, in a life that is not left to chance.
+    /// The deliveries of the next events, in a life that is not left to chance.
     pub(crate) planned: RefCell<VecDeque<Delivery>>,
     next: Cell<u64>,
 }
 
-/// What Lambda does with an event.
+/// The delivery of an event by Lambda.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Delivery {
     /// How late it comes.
     pub(crate) after: Ms,
     /// When it comes once more.
     pub(crate) again: Option<Ms>,
-    /// What befalls the first invocation.
+    /// The fate of the first invocation.
     pub(crate) fate: Fate,
     /// Whether every invocation dies at once.
     pub(crate) is_doomed: bool,
@@ -112,7 +112,7 @@ impl World {
         Timestamp(i64::try_from(EPOCH + self.now()).unwrap_or(i64::MAX))
     }
 
-    /// A number that has not been given before. What must be unique is counted and not drawn, because a tape may hold
+    /// A number that has not been given before. Unique numbers are counted and not drawn, because a tape may hold
     /// the same number twice.
     pub(crate) fn fresh(&self) -> u64 {
         self.next.set(self.next.get() + 1);

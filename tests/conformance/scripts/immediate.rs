@@ -29,7 +29,7 @@ fn untag_group(site: &Site) -> Write {
     site.log_group(log_group::Call::Untag { arn: site.log_group_arn(), keys: more_keys() })
 }
 
-/// All that is tried on what EC2 and CloudWatch Logs have.
+/// All scripts on launch templates and log groups.
 pub(crate) const SCRIPTS: &[Script] = &[
     ("a launch template is created twice", |site| writes([site.create_template(), site.create_template()])),
     ("a launch template is deleted twice", |site| {
