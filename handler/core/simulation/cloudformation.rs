@@ -1,7 +1,7 @@
 //! CloudFormation: its requests, and its reaction to each response.
 
 use crate::executor::{Ms, S};
-use crate::lambda::{Payload, deliver};
+use crate::lambda::{Payload, deliver, sweep_once};
 use crate::stack_view::{Asked, StackView, Waiting};
 use crate::stacks::Stack;
 use crate::template::Template;
@@ -226,6 +226,10 @@ impl CloudFormation {
     pub(crate) async fn delete(&self, physical_id: &str, template: Template, stack_status: &'static str) {
         let world = &self.world;
         self.view().borrow_mut().is_ending = true;
+        if template.named && !template.disposes && world.chance(400) {
+            // A sweep that finds a forge while it is released, or adopted.
+            world.after(world.sim.rng.range(10 * S, 200 * S), sweep_once);
+        }
         for tries in 0..if template.named { 11 } else { 9 } {
             if tries >= 5 {
                 world.calm_down();

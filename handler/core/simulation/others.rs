@@ -65,7 +65,8 @@ impl World {
         self.settle_neighbours(rng.permille(40));
     }
 
-    fn after(self: &Rc<Self>, pause: Ms, act: impl FnOnce(&Rc<Self>) + 'static) {
+    /// Lets something happen after a pause, while things go wrong.
+    pub(crate) fn after(self: &Rc<Self>, pause: Ms, act: impl FnOnce(&Rc<Self>) + 'static) {
         let world = Rc::clone(self);
         self.sim.at(self.now() + pause, move || {
             if !world.calm.get() {
