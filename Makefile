@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARCH ?= arm64
 # More of the template's parameters for `deploy`, as Name=Value.
 PARAMETERS ?=
-# What `plan` and `invoke` play.
+# The event that `plan` and `invoke` play.
 EVENT ?= events/create-spot.json
 
 # Tools that start others find ours first: SAM calls cargo-lambda, which calls Zig.
@@ -16,7 +16,7 @@ export TOWER_FORGE_PYTHON := $(CURDIR)/.venv/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 target := $(or $(CARGO_TARGET_DIR),target)
-# Installed is what the requirements say now: the name of each stamp holds their checksum.
+# The name of each stamp holds the checksum of the requirements, so changed requirements are installed again.
 venv := .venv/installed-$(shell cat tests/requirements.txt tests/constraints.txt | cksum | cut -d ' ' -f 1)
 tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constraints-tools.txt | cksum | cut -d ' ' -f 1)
 
@@ -31,7 +31,7 @@ help: ## Show this list.
 demo: $(venv) $(tools) binary ## Create and delete a forge on a local AWS, and watch. No account needed.
 	@.venv/bin/python tests/demo demo $(target)/debug/tower-forge
 
-test: ## Run all tests, build what is shipped, and try it.
+test: ## Run all tests, build the shipped package, and try it.
 	@$(PYTHON) tests/suite.py
 
 check: fmt-check lint deny ## Check formatting, lints, licences and the sources of dependencies.
@@ -57,7 +57,7 @@ invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that
 cloud-stop: $(venv) ## Stop the local AWS that `invoke` left running.
 	@.venv/bin/python tests/demo cloud-stop
 
-bench: $(venv) sam ## Measure what is shipped: time against the critical path, calls, size, start, memory.
+bench: $(venv) sam ## Measure the shipped package: time against the critical path, calls, size, start, memory.
 	@.venv/bin/python tests/demo bench .aws-sam/build/$(shipped)/bootstrap
 
 soak: $(venv) ## Run the long tests too: every fault at every call.

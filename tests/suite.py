@@ -1,7 +1,7 @@
-"""What `make test` runs: every part in turn, then one summary with the time that each took.
+"""The run of `make test`: every part in turn, then one summary with the time that each took.
 
 A part that fails does not keep the others from running, so that one run tells all. Only the standard library is
-imported here: this installs what the rest needs.
+imported here: this installs the packages that the rest needs.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ DEFAULT_ACCOUNT = "123456789012"
 _KEY = re.compile(r"LOCAL(\d{12})")
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _PRESIGNED = re.compile(r"(?:^|&)X-Amz-(Credential=[^&]+)")
-# What an SDK writes for AWS_SDK_UA_APP_ID, in the characters that it lets through.
+# The value that an SDK writes for AWS_SDK_UA_APP_ID, in the characters that it lets through.
 _APP = re.compile(r"(?:^|\s)app/([\w!#$%&'*+.^`|~-]+)")
 
 

@@ -1,4 +1,4 @@
-"""What a call asks of IAM: its action on its resources, and the dependent actions that AWS asks for as well.
+"""The questions of a call to IAM: its action on its resources, and the dependent actions that AWS asks for as well.
 
 From the Service Authorization Reference, for the services that a forge touches. Other calls are judged as
 an action of their own name on `*`.
@@ -31,7 +31,7 @@ class Ask:
 
 
 class World:
-    """What has to be looked up to know the ARNs of a call's resources; `state` is the account's snapshot."""
+    """The look-ups that the ARNs of a call's resources need; `state` is the account's snapshot."""
 
     def __init__(self, caller: Caller, state: Callable[[], dict[str, Any]]) -> None:
         self.caller = caller
@@ -74,12 +74,12 @@ def asks(call: Call, caller: Caller, state: Callable[[], dict[str, Any]]) -> lis
         return [Ask(f"{call.service}:{call.operation}")]
     try:
         return list(of_service(call.operation, call.params, world))
-    except KeyError:  # what names the resource is missing: moto says so, after this
+    except KeyError:  # the name of the resource is missing: moto says so, after this
         return [Ask(f"{prefix(call.service)}:{call.operation}")]
 
 
 def key_of(resource: str) -> str:
-    """What identifies a resource in the index of tags: an ARN without region and account where they are known."""
+    """The key of a resource in the index of tags: an ARN without region and account where they are known."""
     parts = resource.split(":", 5)
     return f"{parts[2]}:{parts[5]}" if len(parts) == 6 else resource
 

@@ -36,7 +36,7 @@ class Judgement:
 
 @dataclass
 class _Seen:
-    """What authorization knows of a resource's tags: it learns of a change only after a while."""
+    """The tags of a resource as authorization knows them: it learns of a change only after a while."""
 
     tags: actions.Tags
     latest: actions.Tags
@@ -64,7 +64,7 @@ def policy(account_id: str) -> list[dict[str, Any]] | None:
 
 
 class Tally:
-    """What the policies of all accounts were asked, for whoever wants to know which rights are never used."""
+    """The questions to the policies of all accounts: they show which rights are never used."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,7 +74,7 @@ class Tally:
         self._denied: list[str] = []
 
     def add(self, judgement: Judgement, trial: bool) -> None:
-        """Counts an answer; a denial in a trial was to be expected, and what it allows proves no need."""
+        """Counts an answer; a denial in a trial was to be expected, and an action that it allows proves no need."""
         with self._lock:
             self._evaluated += 1
             if trial:
@@ -102,7 +102,7 @@ tally = Tally()
 def put_policy(account_id: str, documents: list[dict[str, Any]] | None, trial: bool = False) -> None:
     """Puts policies in force; ValueError where they are none. None allows everything.
 
-    In a trial a test tries what must not be allowed: such an account is left out of the tally.
+    In a trial a test tries calls that must not be allowed: such an account is left out of the tally.
     """
     statements = [each for document in documents or [] for each in language.read(document)]
     account = _of(account_id)
@@ -157,7 +157,7 @@ def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
     known = seen.visible(settings.for_account(caller.account).now()) if seen else {}
     decision = language.decide(account.statements, ask.action, ask.resource, context | _tagged(ask, known))
     judgement = Judgement(ask.action, ask.resource, decision.allowed, decision.why, decision.hint, decision.by)
-    # What only the lag of tags forbids, or that the resource has just gone, lacks no right.
+    # A call that only the lag of tags forbids, or whose resource has just gone, lacks no right.
     later = context | _tagged(ask, seen.latest if seen else {})
     gone = ask.exists and not seen
     later_allowed = language.decide(account.statements, ask.action, ask.resource, later).allowed

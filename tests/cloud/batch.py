@@ -1,6 +1,6 @@
 """AWS Batch: its calls, answered from `batch_world` under the rules of `batch_rules`; here, environments and tags.
 
-moto makes every environment VALID at once, ignores what an update says and deletes whatever it is told to,
+moto makes every environment VALID at once, ignores the fields of an update and deletes whatever it is told to,
 so its environments, queues and jobs are replaced altogether; its wire layer, job definitions and scheduling
 policies stay.
 """
@@ -172,5 +172,5 @@ def tags(self: BatchResponse) -> Any:
 
 
 def valid(thing: Environment) -> None:
-    """Makes an environment VALID without waiting: for what is seeded."""
+    """Makes an environment VALID without waiting: for seeded environments."""
     thing.status, thing.reason, thing.until = "VALID", HEALTHY_ENVIRONMENT, None

@@ -1,7 +1,7 @@
-"""What Batch finds out only while it makes or changes a compute environment: each ends as INVALID with a reason.
+"""The errors that Batch finds only while it makes or changes a compute environment: it ends as INVALID with a reason.
 
 Batch cannot check roles, profiles, templates and networks when it is called. It accepts them, tries, and
-says in statusReason what went wrong; most of it is IAM that had not spread yet, which an update repairs.
+gives the error in statusReason; most of it is IAM that had not spread yet, which an update repairs.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _key_pair(world: World, environment: Environment, at: float) -> str | None:
 
 
 def _launch_template(world: World, environment: Environment, at: float) -> str | None:
-    """Batch copies the template when it makes the environment; what is wrong with it shows then."""
+    """Batch copies the template when it makes the environment; the errors in it show then."""
     wanted = environment.resources.get("launchTemplate")
     if not wanted:
         return None

@@ -65,7 +65,7 @@ def show_queue(queue: Queue) -> Shape:
 
 
 def updatejobqueue(self: BatchResponse) -> str:
-    """UpdateJobQueue: by name or ARN; what is not sent stays."""
+    """UpdateJobQueue: by name or ARN; fields that are not sent stay."""
     world, request = world_of(self), request_of(self)
     queue = world.queue(request.get("jobQueue"))
     if queue is None:

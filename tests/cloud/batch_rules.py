@@ -1,4 +1,4 @@
-"""What Batch refuses at once: the rules of its Create and Update calls, with its own words.
+"""The immediate refusals of Batch: the rules of its Create and Update calls, with its own words.
 
 Nearly all are ClientException with status 400; a name that is taken is a 409. Where a comment says
 "unconfirmed", the rule is documented and the text is ours: nobody has published it.
@@ -267,7 +267,7 @@ def scheduling_policy(world: World, known: Any, given: str | None, queue: Queue 
 
 
 def deletable(thing: Any) -> None:
-    """Batch: only what is settled and DISABLED can be deleted."""
+    """Batch: only a resource that is settled and DISABLED can be deleted."""
     if thing.busy:
         refuse("Cannot delete, resource is being modified.")
     if thing.state != "DISABLED":

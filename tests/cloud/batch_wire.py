@@ -1,4 +1,4 @@
-"""What Batch's calls have in common: who asks what, pages, quotas, reads that lag."""
+"""The common part of Batch's calls: callers and requests, pages, quotas, reads that lag."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def request_of(response: BatchResponse) -> Shape:
 
 
 def within_quota(world: World, things: dict[str, Any], quota: str) -> None:
-    """Batch: fixed quotas per account and region; what is being deleted still counts. Text unconfirmed."""
+    """Batch: fixed quotas per account and region; a resource that is being deleted still counts. Text unconfirmed."""
     present = sum(thing.status != "DELETED" for thing in things.values())
     if present >= (limit := world.clock.quota(quota)):
         rules.refuse(f"Account limit exceeded: no more than {limit} {quota.replace('_', ' ')} are allowed.")
@@ -46,7 +46,7 @@ def page(world: World, request: Shape, member: str, shown: list[tuple[Any, Shape
 
 
 def _lagging(thing: Thing, shape: Shape, now: float) -> Shape | None:
-    # Batch: a read soon after a write may still show what was before it.
+    # Batch: a read soon after a write may still show the state before it.
     return thing.stale if now < thing.stale_until else shape
 
 

@@ -1,4 +1,4 @@
-"""What AWS Batch has in one account and region, and how it changes with time.
+"""The resources of AWS Batch in one account and region, and how they change with time.
 
 Nothing runs in the background. Whatever is under way has an end, in AWS seconds, and `World.settle` plays
 all the ends that have passed, in their order; every read and every write settles first. IAM settles before
@@ -17,7 +17,7 @@ import settings
 
 Shape = dict[str, Any]
 
-# What a status that passes is called; everything else has settled.
+# The names of the statuses that pass; everything else has settled.
 BUSY = frozenset({"CREATING", "UPDATING", "DELETING"})
 HEALTHY_ENVIRONMENT = "ComputeEnvironment Healthy"
 HEALTHY_QUEUE = "JobQueue Healthy"
@@ -25,7 +25,7 @@ HEALTHY_QUEUE = "JobQueue Healthy"
 
 @dataclass
 class Thing:
-    """What environments and queues have in common: a wish (state), a fact (status), an end of its change."""
+    """The common part of environments and queues: a wish (state), a fact (status), an end of its change."""
 
     name: str
     arn: str
@@ -57,7 +57,7 @@ class Environment(Thing):
     )
     unmanaged_vcpus: int | None = None
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    # What is wrong with it for good (its cluster was deleted, its instances do not join), whoever repairs it.
+    # Its permanent error (its cluster was deleted, its instances do not join), whoever repairs it.
     broken: str | None = None
     # Why it stays INVALID although it has been updated.
     unexamined: str | None = None
@@ -105,7 +105,7 @@ class Job:
     started: float | None = None
     stopped: float | None = None
     reason: str = ""
-    # Whether it was ended by the end of its environment or queue: what no update may do.
+    # Whether it was ended by the end of its environment or queue: no update may do that.
     killed: bool = False
 
     @property
@@ -147,7 +147,7 @@ class World:
         return [job for job in self.jobs.values() if job.running and job.environment == environment.arn]
 
     def desired_vcpus(self, environment: Environment) -> int:
-        """What the environment's instances have: as much as its jobs need, minvCpus at least."""
+        """The vCPUs of the environment's instances: as many as its jobs need, minvCpus at least."""
         wanted = sum(job.vcpus for job in self.jobs_on(environment))
         return max(int(environment.resources.get("minvCpus", 0)), int(-(-wanted // 1)))
 
@@ -167,7 +167,7 @@ class World:
                 environment.released.pop(queue.arn, None)
 
     def remember(self, thing: Thing, shown: Shape | None, lag: str) -> None:
-        """Lets Describe go on showing what it showed before this change, for the duration `lag`."""
+        """Lets Describe go on showing the state before this change, for the duration `lag`."""
         if (seconds := self.clock.duration(lag, thing.name)) > 0:
             thing.stale, thing.stale_until = copy.deepcopy(shown), self.clock.now() + seconds
 
@@ -231,7 +231,7 @@ class World:
                 continue
             for arn in queue.environments():
                 environment = self.environments.get(arn)
-                # A DISABLED environment keeps what runs on it and gets nothing new; an INVALID one is skipped.
+                # A DISABLED environment keeps its running jobs and gets nothing new; an INVALID one is skipped.
                 if environment and environment.state == "ENABLED" and environment.status in ("VALID", "UPDATING"):
                     job.environment, job.status, job.started = arn, "RUNNING", self.clock.now()
                     break

@@ -22,7 +22,7 @@ class Log:
         self._next = 1
 
     def add(self, call: Call, caller: Caller) -> Entry:
-        """Notes a call that has come; what becomes of it is written into the entry as it is known.
+        """Notes a call that has come; its outcome is written into the entry as it is known.
 
         `status` stays None for as long as there is no answer, and for ever where there is none.
         """
@@ -48,7 +48,7 @@ class Log:
             return entry
 
     def entries(self) -> list[Entry]:
-        """A copy of what is there."""
+        """A copy of the entries."""
         with self._lock:
             return [dict(entry) for entry in self._entries]
 

@@ -1,6 +1,6 @@
 """CloudFormation, as far as a custom resource asks it: how its stack and its resource are doing.
 
-A simulator outside plays CloudFormation; it says here what DescribeStacks and DescribeStackResource answer.
+A simulator outside plays CloudFormation; it sets here the answers of DescribeStacks and DescribeStackResource.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the cloud's own tests share: one cloud for all of them, and an account for each."""
+"""The fixtures of the cloud's own tests: one cloud for all of them, and an account for each."""
 
 from __future__ import annotations
 

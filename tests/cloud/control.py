@@ -1,6 +1,6 @@
-"""The control API, `/_cloud/{account}/...`: what a test sets, makes, breaks and looks at from outside AWS.
+"""The control API, `/_cloud/{account}/...`: a test's means to set, make, break and look at things from outside AWS.
 
-| route | what it does |
+| route | effect |
 |---|---|
 | `GET`, `PUT /config` | the settings of the account (`settings`); PUT merges, and `advance` lets AWS seconds pass |
 | `GET`, `DELETE /calls` | the call log (`calls`) |
@@ -10,8 +10,8 @@
 | `GET /state` | a snapshot of everything that exists (`snapshot`) |
 | `POST /seed`, `POST /drop` | makes things, or deletes them, behind everybody's back (`seed`) |
 | `POST /jobs`, `DELETE /jobs/{id}` | starts a job on a queue, ends it (`jobs`) |
-| `PUT /stacks` | what CloudFormation says of stacks (`cloudformation`) |
-| `GET /items`, `GET /items/{id}` | what is in the DynamoDB table (`dynamodb`, which also says how to lose or alter it) |
+| `PUT /stacks` | the statuses of stacks in CloudFormation (`cloudformation`) |
+| `GET /items`, `GET /items/{id}` | items of the DynamoDB table (`dynamodb`, which also says how to lose or alter them) |
 | `GET`, `DELETE /invocations` | the functions invoked; DELETE takes them (`lambda_`) |
 | `POST /reset` | empties the account |
 """
@@ -41,7 +41,7 @@ Route = Callable[[str, Body, str], Any]
 
 
 def answer(method: str, path: str, body: bytes) -> Response:
-    """The answer to one request: 200 with JSON, 400 with what is wrong with it, 404 for no such route."""
+    """The answer to one request: 200 with JSON, 400 with the error in it, 404 for no such route."""
     found = re.fullmatch(PREFIX + r"/(\d{12})/([a-z]+)(?:/([^/]+))?", path)
     route = found and _ROUTES.get((method, found[2]))
     if not route:
@@ -84,7 +84,7 @@ def _put_policy(account: str, body: Body, _: str) -> Any:
 
 
 def _reset(account: str, _: Body, __: str) -> Any:
-    """Empties the account. What it is set to stays; its faults, its policy and its log go."""
+    """Empties the account. Its settings stay; its faults, its policy and its log go."""
     services.reset(account)
     faults.of(account).put([])
     authz.put_policy(account, None)

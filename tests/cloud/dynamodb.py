@@ -4,7 +4,7 @@ It is the table that `template.yaml` makes, under a name that is known. moto pla
 it. Every read is as consistent as a read with ConsistentRead. AWS deletes what `ttl` says is over within a few days,
 so here nothing is ever deleted by itself.
 
-A test loses or alters what is there through the control API:
+A test loses or alters items through the control API:
 
     POST /drop  {"region": "eu-west-1", "kind": "table", "name": "tower-forge-claims"}
     POST /seed  {"region": "eu-west-1", "table": {}}                  makes it anew, empty

@@ -1,7 +1,7 @@
-"""What DynamoDB refuses, and how it compares, where moto is laxer or differs.
+"""The refusals of DynamoDB, and its comparisons, where moto is laxer or differs.
 
-From AWS's Developer Guide (expressions, comparison operators, naming rules and data types). What the guide leaves
-open, such as comparisons with an attribute that is not there, is known from the tests of Alternator (ScyllaDB), which
+From AWS's Developer Guide (expressions, comparison operators, naming rules and data types). Rules that it leaves
+open, such as comparisons with an attribute that is not there, are known from the tests of Alternator (ScyllaDB), which
 are run against AWS too.
 """
 
@@ -122,7 +122,7 @@ def _comparable(value: Value) -> Comparable:
 
 
 def parse_condition(self: ConditionExpressionParser) -> Any:
-    """What cannot be parsed is a ValidationException; any white space is fine."""
+    """An expression that cannot be parsed is a ValidationException; any white space is fine."""
     # No text stands in an expression, so every white space is one between words.
     self.condition_expression = " ".join((self.condition_expression or "").split())
     try:
@@ -148,7 +148,7 @@ def condition_value(self: ConditionExpressionParser, name: str) -> Value:
 
 
 def read_of_path(self: ExpressionPathResolver, item: Any, path: Any) -> Any:
-    """`SET a = b` copies: what else the expression does to b is not done to a."""
+    """`SET a = b` copies: other actions of the expression on b do not change a."""
     found = _moto["resolve"](self, item, path)
     return DDBTypedValue(copy.deepcopy(found.get_value())) if isinstance(found, DDBTypedValue) else found
 

@@ -1,4 +1,4 @@
-"""EC2, as far as launch templates and networks go: what moto does differently, done as EC2 does it.
+"""EC2, as far as launch templates and networks go: where moto differs, this does as EC2 does.
 
 moto ignores ClientToken, answers the deletion of a missing template with MissingParameter, forgets tags that
 are added later, cuts lists off without a token, and mixes a template's own tags into its data.
@@ -28,7 +28,7 @@ PAGE = 200
 # Images that every account sees without seeding any: one of each architecture.
 IMAGES = {"ami-0123456789abcdef0": "x86_64", "ami-0fedcba9876543210": "arm64"}
 
-# What CreateLaunchTemplate answered to a token, per account and region.
+# The answers of CreateLaunchTemplate to a token, per account and region.
 _tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
 _images: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -114,7 +114,7 @@ def describe_launch_templates(self: LaunchTemplates) -> ActionResult:
 
 
 def describe_images(self: AmisResponse) -> ActionResult:
-    """DescribeImages: only by id, only what a template needs to know of an image."""
+    """DescribeImages: only by id, only the fields of an image that a template needs."""
     known = IMAGES | _images.get((self.current_account, self.region), {})
     asked = self._get_param("ImageIds", [])
     for image_id in asked:
@@ -139,7 +139,7 @@ def describe_images(self: AmisResponse) -> ActionResult:
 
 
 def add_image(account_id: str, region: str, image_id: str, architecture: str) -> None:
-    """Makes an image exist: for what is seeded."""
+    """Makes an image exist: for seeded images."""
     _images.setdefault((account_id, region), {})[image_id] = architecture
 
 

@@ -1,4 +1,4 @@
-"""What a role may do in the end: what its policies allow, and its permissions boundary as well."""
+"""The effective rights of a role: the actions that its policies allow, and its permissions boundary as well."""
 
 from __future__ import annotations
 

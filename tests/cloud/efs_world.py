@@ -1,6 +1,6 @@
-"""What EFS has in an account and region, and how it changes with time.
+"""The resources of EFS in an account and region, and how they change with time.
 
-As in Batch nothing runs in the background: every call settles first what has ended by then.
+As in Batch nothing runs in the background: every call settles first the changes that have ended by then.
 """
 
 from __future__ import annotations

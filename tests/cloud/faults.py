@@ -1,4 +1,4 @@
-"""Faults on demand, and the rate limit: what goes wrong with a call before or after it is executed."""
+"""Faults on demand, and the rate limit: errors and delays of a call before or after it is executed."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Faults:
             return due[0]
 
     def admit(self, service: str, region: str) -> bool:
-        """Takes a token out of the service's bucket, which holds what one AWS second allows."""
+        """Takes a token out of the service's bucket, which holds as many as one AWS second allows."""
         rate = self._settings.tps(service)
         if rate is None:
             return True

@@ -29,7 +29,7 @@ class FileSystem:
     mount_name: str
     state: str = "CREATING"
     until: float | None = None
-    # What it will say instead of becoming AVAILABLE.
+    # Its error message if it is not to become AVAILABLE.
     failure: str | None = None
     growing_to: int | None = None
     created: float = field(default_factory=time.time)
@@ -38,7 +38,7 @@ class FileSystem:
 # By account and region.
 _systems: dict[tuple[str, str], dict[str, FileSystem]] = {}
 _tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-# What the next file systems of an account fail with.
+# The error messages of the next file systems of an account.
 _failures: dict[str, list[str]] = {}
 
 

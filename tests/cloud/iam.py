@@ -1,8 +1,8 @@
-"""IAM: what moto lacks of its limits, its texts and its eventual consistency.
+"""IAM: the limits, the texts and the eventual consistency that moto lacks.
 
 moto is right about EntityAlreadyExists, NoSuchEntity, DeleteConflict and LimitExceeded in principle. Added
-here: length limits, quotas, AWS's own texts, paging, case-insensitive names, when other services see what has
-been made (`iam_roles`), and managed policies that all accounts share, so that a new account costs nothing.
+here: length limits, quotas, AWS's own texts, paging, case-insensitive names, when other services see new
+resources (`iam_roles`), and managed policies that all accounts share, so that a new account costs nothing.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def get_instance_profile(self: IAMBackend, profile_name: str) -> InstanceProfile
 
 
 def delete_instance_profile(self: IAMBackend, name: str, ignore_attached_roles: bool = False) -> None:
-    """DeleteInstanceProfile: what Batch is doing with it is done first."""
+    """DeleteInstanceProfile: Batch's pending changes to it are done first."""
     batch_world.all_of(self.account_id)
     _moto["delete_instance_profile"](self, name, ignore_attached_roles)
 

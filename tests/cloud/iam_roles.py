@@ -1,6 +1,6 @@
-"""What other services see of a role or an instance profile: whether it exists, has spread, trusts and may.
+"""The view of other services on a role or an instance profile: whether it exists, has spread, trusts and may.
 
-IAM answers at once for what it has made; the services that assume a role learn of it later. A role, its
+IAM answers at once for its new resources; the services that assume a role learn of them later. A role, its
 policies and a profile therefore bear the moment (in AWS seconds) from which the others see them.
 """
 
@@ -66,7 +66,7 @@ def trusts(role: Role, service: str) -> bool:
 
 
 def refusal(role: Role, action: str, at: float) -> str | None:
-    """What lacks for the role to do an action (on anything) at the time `at`, in the words of AWS."""
+    """The role's missing permission or trust for an action (on anything) at the time `at`, in the words of AWS."""
     documents = role.policies | {arn: _text(policy) for arn, policy in role.managed_policies.items()}
     seen_from = getattr(role, "policies_seen_from", {})
     if not any(_allows(document, action) for key, document in documents.items() if seen_from.get(key, at) <= at):

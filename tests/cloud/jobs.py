@@ -1,6 +1,6 @@
 """Jobs that run on an environment without running anything: Batch's calls for them, and a test's.
 
-A test starts and ends jobs through the control API; what Batch does with them follows from `batch_world`.
+A test starts and ends jobs through the control API; their treatment by Batch follows from `batch_world`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def add_job(world: World, queue: Queue, wanted: float, name: str) -> Job:
 
 
 def describejobs(self: BatchResponse) -> str:
-    """DescribeJobs: what is needed to see whether a job still runs."""
+    """DescribeJobs: the fields that show whether a job still runs."""
     world, request = world_of(self), request_of(self)
     jobs = [job for job in world.jobs.values() if {job.id, job.arn} & set(request.get("jobs", []))]
     return json.dumps({"jobs": [_show(world, job) | {"jobQueue": job.queue, "jobDefinition": ""} for job in jobs]})

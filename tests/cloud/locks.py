@@ -1,4 +1,4 @@
-"""One lock per account, held by whatever reads or changes what the account has.
+"""One lock per account, held by every reader and writer of the account's resources.
 
 moto's backends are not thread safe, and the strictness on top looks from one service into another (Batch
 into IAM). One lock for all services of an account keeps both right; accounts do not wait for each other.

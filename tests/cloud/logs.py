@@ -1,6 +1,6 @@
 """CloudWatch Logs: log groups with retention and tags; moto is nearly right.
 
-moto takes any retention, any name, tags for what does not exist, and gives a new group the tags of a deleted one.
+moto takes any retention, any name, tags for groups that do not exist, and gives a new group the tags of a deleted one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def described(account_id: str) -> list[dict[str, Any]]:
 
 
 def _present(backend: LogsBackend, arn: str) -> None:
-    # Of what can have tags there are only groups here; an ARN names one with or without the `:*` of its streams.
+    # The only things here that can have tags are groups; an ARN names one with or without the `:*` of its streams.
     if arn.removesuffix(":*") not in {group.arn.removesuffix(":*") for group in backend.groups.values()}:
         raise ResourceNotFoundException
 

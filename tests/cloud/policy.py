@@ -21,12 +21,12 @@ _ELEMENTS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", 
 
 
 class MissingVariable(Exception):
-    """A policy variable without value and default: what holds it matches nothing."""
+    """A policy variable without value and default: a pattern that holds it matches nothing."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policies say to a request; `hint` names statements that failed only by a condition.
+    """The answer of the policies to a request; `hint` names statements that failed only by a condition.
 
     `by` are all statements that allow it, by name.
     """
@@ -98,14 +98,14 @@ class Statement:
 
 
 def read(document: Mapping[str, Any]) -> list[Statement]:
-    """The statements of a policy document; ValueError says what in it is not IAM's."""
+    """The statements of a policy document; ValueError names the part of it that is not IAM's."""
     if document.get("Version") != "2012-10-17":
         raise ValueError("Version must be 2012-10-17")
     return [_statement(index, each) for index, each in enumerate(_list(document["Statement"]))]
 
 
 def decide(statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, Any]) -> Decision:
-    """What identity policies say: an explicit Deny wins, then an Allow, otherwise it is denied."""
+    """The decision of identity policies: an explicit Deny wins, then an Allow, otherwise it is denied."""
     lowered: Context = {key.lower(): [str(each) for each in _list(value)] for key, value in context.items()}
     allowed: list[str] = []
     near = []
@@ -190,7 +190,7 @@ def _glob(text: str) -> str:
 def _pattern(text: str, context: Context, literal: Callable[[str], str] = _glob) -> str:
     """A regular expression for a value with variables, and with wildcards unless `literal` escapes them.
 
-    What a variable holds is taken literally in any case.
+    The value of a variable is taken literally in any case.
     """
     out, position = "", 0
     for found in _VARIABLE.finditer(text):

@@ -1,8 +1,8 @@
 """Makes things directly, and takes them away, behind everyone's back and without any of AWS's strictness.
 
 `POST /seed` takes `{"<kind>": {...}, ...}`, one or several kinds, each one thing or a list of things, and
-answers with what was made; `"region"` among them says where (us-east-1). `POST /drop` takes `{"kind", "name"}`
-(an id where there is no name) and `"region"`. What is seeded is settled at once: an environment is VALID
+answers with the new resources; `"region"` among them says where (us-east-1). `POST /drop` takes `{"kind", "name"}`
+(an id where there is no name) and `"region"`. Seeded resources are settled at once: an environment is VALID
 without a role, a role has spread everywhere.
 """
 
@@ -58,7 +58,7 @@ def drop(account_id: str, body: Shape) -> None:
     kind, name, region = body["kind"], body["name"], body.get("region", REGION)
     if kind not in _DROPPERS:
         raise ValueError(f"unknown kind {kind}; known are {', '.join(sorted(_DROPPERS))}")
-    # What has ended by now has ended, whatever is taken away next.
+    # A change that has ended by now has ended, whatever is taken away next.
     batch_world.all_of(account_id)
     try:
         _DROPPERS[kind](account_id, region, name)
@@ -219,7 +219,7 @@ def _fsx(account_id: str, region: str, given: Shape) -> Shape:
 
 
 def _fsx_failure(account_id: str, region: str, given: Shape) -> Shape:
-    """`message`: what the next file system says when it ends as FAILED."""
+    """`message`: the error of the next file system when it ends as FAILED."""
     fsx.fail_next(account_id, given["message"])
     return {}
 

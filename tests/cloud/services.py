@@ -1,4 +1,4 @@
-"""The services whose semantics are added to moto, and what is common to them: install, and reset."""
+"""The services whose semantics are added to moto, and their common functions: install, and reset."""
 
 from __future__ import annotations
 

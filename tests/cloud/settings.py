@@ -1,4 +1,4 @@
-"""What an account of the local cloud is set to: its clock, its durations, quotas, latencies and rates.
+"""The settings of an account of the local cloud: its clock, its durations, quotas, latencies and rates.
 
 Everything is in *AWS seconds*: the seconds that AWS itself would take. One factor per account, the
 scale, turns them into real ones (AWS seconds × scale = real seconds), so a test may let a minute pass in
@@ -23,13 +23,13 @@ DURATIONS: dict[str, Range] = {
     "ce_update": (5, 20),
     # ENABLED to DISABLED: 55 s observed, 120 s claimed; enabling is an ordinary update.
     "ce_disable": (10, 55),
-    # An idle environment; what running jobs add is ce_delete_running.
+    # An idle environment; the additional time of running jobs is ce_delete_running.
     "ce_delete": (10, 60),
     # Instances have to go first: four to nine minutes altogether.
     "ce_delete_running": (180, 420),
     # How long Describe may not show an environment or a queue that Create has just answered for.
     "describe_lag": 0,
-    # How long Describe may still show what was before an update or a delete.
+    # How long Describe may still show the state before an update or a delete.
     "update_lag": 0,
     # How long a deleted environment or queue may still be listed, as DELETED.
     "deleted_visible": 0,
@@ -45,7 +45,7 @@ DURATIONS: dict[str, Range] = {
     # How long DeleteComputeEnvironment finds a queue relationship that is no longer there (up to about
     # two minutes has been seen; often it is nothing).
     "association_lag": (0, 10),
-    # IAM answers at once for what it has made, the services that assume roles learn of it later: about
+    # IAM answers at once for its new resources, the services that assume roles learn of them later: about
     # 2 s typically, 5 to 10 s often, two minutes at worst.
     "iam_propagation": (2, 10),
     # How long AddRoleToInstanceProfile may not find a role that has just been made.
@@ -66,7 +66,7 @@ DURATIONS: dict[str, Range] = {
 """Default durations in AWS seconds; a pair is a range from which each use draws."""
 
 LATENCY: dict[str, Range] = {}
-"""Default latency of one call, by service: none. See REALISTIC_LATENCY for what AWS takes."""
+"""Default latency of one call, by service: none. See REALISTIC_LATENCY for the latencies of AWS."""
 
 REALISTIC_LATENCY: dict[str, Range] = {
     "batch": 0.1,
@@ -80,7 +80,7 @@ REALISTIC_LATENCY: dict[str, Range] = {
     "logs": 0.1,
     "ssm": 0.1,
 }
-"""What a call takes on AWS; `"latency": "realistic"` in the configuration means this table."""
+"""The latency of a call on AWS; `"latency": "realistic"` in the configuration means this table."""
 
 QUOTAS: dict[str, int] = {
     # Fixed per account and region; cannot be raised.
@@ -161,7 +161,7 @@ class AccountSettings:
     def duration(self, name: str, of: str = "") -> float:
         """How long `name` takes this time, in AWS seconds: drawn anew by each call, alike in each run.
 
-        `of` is the name of what takes so long, for those who compute the least time that was possible.
+        `of` is the name of the resource that takes so long, for those who compute the least time that was possible.
         """
         with self._lock:
             seconds = self._draw(name, self._durations[name])
@@ -205,7 +205,7 @@ class AccountSettings:
                 self._lock.wait(left * self._scale)
 
     def configure(self, change: dict[str, Any]) -> None:
-        """Merges a configuration as `PUT /config` takes it; ValueError says what is wrong with it.
+        """Merges a configuration as `PUT /config` takes it; ValueError names the error in it.
 
         `advance` lets so many AWS seconds pass at once.
         """
@@ -226,7 +226,7 @@ class AccountSettings:
         if advance < 0:
             raise ValueError("advance must not be less than 0: time does not go back")
         with self._lock:
-            # What has passed was at the old scale.
+            # The time that has passed was at the old scale.
             self._elapsed, self._started = self._now() + advance, time.monotonic()
             self._scale = scale
             self._lock.notify_all()
@@ -259,7 +259,7 @@ class AccountSettings:
     def _draw(self, name: str, value: Range) -> float:
         if isinstance(value, (int, float)):
             return float(value)
-        # A generator per name: what one kind draws does not depend on what others have drawn.
+        # A generator per name: the draws of one kind do not depend on those of others.
         rng = self._random.setdefault(name, random.Random(f"{self.account_id}:{name}"))
         return rng.uniform(*value)
 

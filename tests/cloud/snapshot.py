@@ -1,4 +1,4 @@
-"""All that exists in an account, in every region, sorted and stable: what a test compares."""
+"""All that exists in an account, in every region, sorted and stable, for tests to compare."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Shape = dict[str, Any]
 
 
 def state(account_id: str) -> Shape:
-    """The snapshot: only what exists; what is DELETED but still listed does not."""
+    """The snapshot: only existing resources; one that is DELETED but still listed does not exist."""
     worlds = batch_world.all_of(account_id)
     environments = [_environment(world, each) for world in worlds for each in world.environments.values()]
     queues = [_queue(world, each) for world in worlds for each in world.queues.values()]

@@ -37,7 +37,7 @@ def refused(call: Any, **parameters: Any) -> tuple[str, str]:
 
 
 class Stage:
-    """The account, its clients, and what Batch needs before an environment can be."""
+    """The account, its clients, and the resources that Batch needs before an environment can be."""
 
     def __init__(self, account: Account) -> None:
         self.account = account

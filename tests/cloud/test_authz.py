@@ -1,4 +1,4 @@
-"""What IAM is asked about each call, against the Service Authorization Reference, and what it answers."""
+"""The questions to IAM about each call, against the Service Authorization Reference, and its answers."""
 
 from __future__ import annotations
 

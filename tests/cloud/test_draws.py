@@ -1,4 +1,4 @@
-"""What a benchmark needs: which durations were drawn, and of what."""
+"""The data that a benchmark needs: the durations that were drawn, and their resources."""
 
 from __future__ import annotations
 

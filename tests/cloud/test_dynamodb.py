@@ -1,4 +1,4 @@
-"""DynamoDB of the local cloud: what GetItem and UpdateItem do and refuse, and what a test does to the table."""
+"""DynamoDB of the local cloud: effects and refusals of GetItem and UpdateItem, and a test's changes to the table."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ ITEM = {
         ("#order < :v", {":v": number("9.0")}, False),
         ("#order <= :v", {":v": number("9.0")}, True),
         ("#by < :v", {":v": text("mf")}, True),
-        # What is not there is equal to nothing, not even to what is not there either.
+        # A missing attribute is equal to nothing, not even to another missing one.
         ("gone = :v", {":v": text("")}, False),
         ("gone <> :v", {":v": text("")}, True),
         ("gone = absent", {}, False),
@@ -159,7 +159,7 @@ def test_a_condition_is_judged_as_aws_does(account: Account, condition: str, val
             {":o": text("1"), ":s": some("b")},
             {"order": text("1"), "forges": some("a", "b")},
         ),
-        # What is read is the item as it was before.
+        # The read returns the item as it was before.
         ({"a": some("x")}, "SET b = a ADD a :s", {":s": some("y")}, {"a": some("x", "y"), "b": some("x")}),
         ({}, "SET a = :s, b = :s", {":s": some("x")}, {"a": some("x"), "b": some("x")}),
     ],

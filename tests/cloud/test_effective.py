@@ -1,4 +1,4 @@
-"""What a role may do: its policies and its boundary both have to allow it."""
+"""The rights of a role: its policies and its boundary both have to allow an action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def document(*actions: str, **condition: Any) -> dict[str, Any]:
 
 
 def may(account: Account, *actions: str, **context: str) -> list[tuple[bool, str]]:
-    """What the role is allowed, and by whom it is not."""
+    """The actions that the role is allowed, and the policies that do not allow the others."""
     asks = [{"action": action, "resource": "*", "context": context} for action in actions]
     return [(each["allowed"], each["by"]) for each in account.control("POST", "may", {"role": "role", "asks": asks})]
 

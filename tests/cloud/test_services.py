@@ -1,4 +1,4 @@
-"""IAM, EC2, logs, CloudFormation and Lambda of the local cloud, and what tests make and see of them."""
+"""IAM, EC2, logs, CloudFormation and Lambda of the local cloud, and the views and changes of tests."""
 
 from __future__ import annotations
 

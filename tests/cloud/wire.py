@@ -1,4 +1,4 @@
-"""What is on the wire: the name and parameters of a call, and errors in the form of its protocol.
+"""The messages on the wire: the name and parameters of a call, and errors in the form of its protocol.
 
 Names and parameters come from botocore's service models, through the routers and parsers that moto has for
 its own use.

@@ -1,4 +1,4 @@
-"""What `make demo`, `plan`, `invoke`, `cloud-stop` and `bench` run.
+"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop` and `bench`.
 
     python tests/demo demo BINARY
     python tests/demo plan [--aws] BINARY EVENT
@@ -21,7 +21,7 @@ import show
 
 
 def main() -> None:
-    """Reads the command line and does what it says."""
+    """Reads the command line and runs its command."""
     parser = argparse.ArgumentParser(prog="tests/demo", description="The function on a local AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("demo", "plan", "invoke", "bench", "binary"):

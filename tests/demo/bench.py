@@ -20,7 +20,7 @@ from runtime import Function
 from show import heading, say, table
 
 SCALE = 0.5
-"""Real seconds per AWS second: what the function itself needs, in real time, counts double."""
+"""Real seconds per AWS second: the function's own need, in real time, counts double."""
 
 REST = 60
 """AWS seconds between the Create and the Delete."""
@@ -123,7 +123,7 @@ def run_once(binary: Path, url: str, account_id: str) -> Run:
 
 
 def milestones(run: Run) -> dict[str, float]:
-    """When things had happened, counted from the first call: what lies between them is waiting for AWS, or our own."""
+    """When things had happened, counted from the first call: the time between them is waiting for AWS, or our own."""
     calls, started = run.calls["Create"], run.calls["Create"][0]["at"]
 
     def last(name: str) -> float:

@@ -59,7 +59,7 @@ def start_once(binary: Path) -> Start:
 
 
 def zip_size(binary: Path) -> int:
-    """What `sam deploy` uploads: the binary, zipped."""
+    """The package that `sam deploy` uploads: the binary, zipped."""
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             archive.write(binary, "bootstrap")

@@ -41,7 +41,7 @@ class Account:
         return self._ask("GET", "draws")
 
     def set_stack(self, event: dict[str, Any], status: str) -> None:
-        """What CloudFormation says of the event's stack and resource from now on."""
+        """The statuses of the event's stack and resource in CloudFormation from now on."""
         resources = {event["LogicalResourceId"]: status}
         self._ask("PUT", "stacks", {"stack_id": event["StackId"], "stack_status": status, "resources": resources})
 

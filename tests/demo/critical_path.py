@@ -1,7 +1,7 @@
 """The least time in which AWS lets a forge be made and unmade: the longest path through the graph of its parts.
 
-Each part costs its calls and what AWS takes for it, as the local cloud drew it; parts that do not need each other
-cost their maximum. No looking, no polling, no repair: those are what the function adds.
+Each part costs its calls and the time of AWS for it, as the local cloud drew it; parts that do not need each other
+cost their maximum. No looking, no polling, no repair: the function adds those.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ PROFILE_SUFFIX = "-InstanceRole"
 
 @dataclass(frozen=True)
 class Latency:
-    """What one call of a service takes, in AWS seconds."""
+    """The latency of one call of a service, in AWS seconds."""
 
     iam: float
     batch: float
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Latency:
-        """The middle of what the cloud is set to."""
+        """The middle of the latencies that are set in the cloud."""
 
         def middle(service: str) -> float:
             value = config["latency"].get(service, 0)
@@ -32,7 +32,7 @@ class Latency:
 
 
 class Draws:
-    """The durations that the cloud drew, by what they are and what they are of."""
+    """The durations that the cloud drew, by their names and their parts."""
 
     def __init__(self, draws: list[dict[str, Any]]) -> None:
         self._draws = draws

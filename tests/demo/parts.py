@@ -17,7 +17,7 @@ KINDS = {
     "fsx": "FSx file system",
     "log_groups": "log group",
 }
-"""What the state lists, in the order in which a forge is made, and what to call one of each."""
+"""The kinds in the state, in the order in which a forge is made, and the word for one of each."""
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +32,7 @@ class Part:
 
 
 def statuses(state: dict[str, Any]) -> dict[Part, str]:
-    """Each part that exists, and what AWS says of it; empty for those kinds that have no status."""
+    """Each part that exists, and its status in AWS; empty for those kinds that have no status."""
     return {
         Part(noun, each.get("name") or each["id"]): _status(each)
         for kind, noun in KINDS.items()
@@ -61,7 +61,7 @@ def changes(before: dict[Part, str], after: dict[Part, str]) -> Iterator[str]:
 
 
 def forge_tree(title: str, state: dict[str, Any]) -> Tree:
-    """The queues with the environments that they fill, then what these share."""
+    """The queues with the environments that they fill, then the resources that these share."""
     tree = Tree(paint(title, "bold"))
     environments = {each["arn"]: each for each in state["compute_environments"]}
     for queue in state["job_queues"]:

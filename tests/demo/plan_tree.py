@@ -1,4 +1,4 @@
-"""A plan as a tree: what is made, changed and removed, and why, as the function returns it for a `plan` event."""
+"""A plan as a tree: the parts made, changed and removed, and why, as the function returns it for a `plan` event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_plan(plan: Any) -> None:
 
 
 def plan_tree(plan: dict[str, Any]) -> Tree:
-    """What the stack says differently, then the parts by kind in the order of the plan, then what to mind."""
+    """The changes in the stack, then the parts by kind in the order of the plan, then the warnings."""
     tree = Tree(paint(f"{plan['operation']} forge {plan['forge']}", "bold"))
     if plan.get("replaces"):
         tree.add(paint(f"in the place of forge {plan['replaces']}", "yellow"))

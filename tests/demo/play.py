@@ -1,4 +1,4 @@
-"""The demo, and single events: what a person sees of the function without an AWS account."""
+"""The demo, and single events: a person's view of the function without an AWS account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALE = 0.1
 
 
 class Progress:
-    """Prints what happens in an account while something else is waited for."""
+    """Prints the events in an account while something else is waited for."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -53,7 +53,7 @@ class Progress:
 
 
 def deliver(function: processes.Lambda, account: Account, event: dict[str, Any]) -> dict[str, Any]:
-    """Plays one request as CloudFormation does, shows what happens and the answer, and returns the answer."""
+    """Plays one request as CloudFormation does, shows the events and the answer, and returns the answer."""
     kind, url = event.get("RequestType"), cloudformation.ResponseUrl()
     known = kind in cloudformation.IN_PROGRESS and {"StackId", "LogicalResourceId"} <= event.keys()
     if known:
@@ -108,7 +108,7 @@ def demo(binary: Path) -> None:
             say(paint(f"  {show.plural(len(calls), 'AWS call')}, {writes} of them changing something", "dim"))
 
             heading("Delete  (events/delete.json)")
-            # CloudFormation sends back what the Create has answered.
+            # CloudFormation sends back the answer of the Create.
             same = {key: create[key] for key in ("StackId", "LogicalResourceId", "ResourceProperties")}
             _succeeded(deliver(function, account, delete | same | {"PhysicalResourceId": forge}), function)
 
@@ -126,7 +126,7 @@ def demo(binary: Path) -> None:
 
 
 def invoke(binary: Path, path: Path) -> None:
-    """Plays one event against the local cloud that stays, and shows what then exists."""
+    """Plays one event against the local cloud that stays, and shows the resources that then exist."""
     event = cloudformation.load_event(path)
     account_id, region = cloudformation.account_and_region(event)
     account = Account(processes.keep_cloud(), account_id)
@@ -148,7 +148,7 @@ def invoke(binary: Path, path: Path) -> None:
 
 
 def plan(binary: Path, path: Path, aws: bool) -> None:
-    """Shows what an event would change: in the local cloud that stays, in a fresh one, or in a real account."""
+    """Shows the changes of an event: in the local cloud that stays, in a fresh one, or in a real account."""
     event = cloudformation.load_event(path)
     # Also one that is already wrapped, as events/plan-*.json are.
     event = event.get("plan", event) if isinstance(event, dict) else event

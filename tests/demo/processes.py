@@ -18,7 +18,7 @@ from control import Account
 ROOT = Path(__file__).resolve().parents[2]
 CARGO_LAMBDA = ROOT / ".tools" / "bin" / "cargo-lambda"
 RUN = ROOT / ".run"
-"""What outlives a command: the kept cloud's address, and the logs."""
+"""The files that outlive a command: the kept cloud's address, and the logs."""
 
 KEPT = RUN / "cloud.json"
 READY = 60.0
@@ -106,7 +106,7 @@ def stop(process: subprocess.Popen[Any]) -> None:
 
 
 def local_environment(account: Account, region: str, scale: float) -> dict[str, str]:
-    """What makes the binary, or any AWS client, work in an account of the local cloud."""
+    """The environment in which the binary, or any AWS client, works in an account of the local cloud."""
     return {
         "AWS_ACCESS_KEY_ID": account.access_key,
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -153,7 +153,7 @@ class Lambda:
         self.function = self._spawn([str(binary)], clean | {"RUST_BACKTRACE": "0"} | environment | runtime, self.log)
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """What the function returns for an event, through `cargo lambda invoke`."""
+        """The result of the function for an event, through `cargo lambda invoke`."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file, tempfile.TemporaryFile("w+") as out:
             json.dump(event, file)
             file.flush()

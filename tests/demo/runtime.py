@@ -1,6 +1,6 @@
 """Lambda's Runtime API at its least, for measuring: it knows to the moment when the function asks and answers.
 
-The demo uses cargo-lambda's instead; this one adds no process and no copying to what is measured.
+The demo uses cargo-lambda's instead; this one adds no process and no copying to the measured work.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Function:
             raise
 
     def invoke(self, event: dict[str, Any]) -> tuple[bytes, float]:
-        """What the function returns, and the seconds from the event to its asking for the next one."""
+        """The result of the function, and the seconds from the event to its asking for the next one."""
         started = time.perf_counter()
         self._events.put(event)
         result = self._wait(self._results)
@@ -64,7 +64,7 @@ class Function:
         return processes.peak_memory(self._process.pid)
 
     def log(self) -> str:
-        """What the function has logged, its end."""
+        """The end of the function's log."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-3000:]
 

@@ -24,7 +24,7 @@ def paint(text: str, colour: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """One line, at once: what is shown is often waited for."""
+    """One line, at once: the reader often waits for it."""
     print(text, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What is shown, without colours: output that is captured is no terminal."""
+"""The output, without colours: output that is captured is no terminal."""
 
 from __future__ import annotations
 

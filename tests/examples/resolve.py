@@ -1,7 +1,7 @@
 """The stacks of `examples/` as CloudFormation would hand them to the function, as JSON.
 
-Called with a JSON object of stand-ins: what `Ref` gives for a parameter or a pseudo parameter, and `Name.Attribute`
-for what `Fn::GetAtt` gives of the other resources of a stack. The answer has for each example the logical ID and the
+Called with a JSON object of stand-ins: the value of `Ref` for a parameter or a pseudo parameter, and `Name.Attribute`
+for the value of `Fn::GetAtt` of the other resources of a stack. The answer has for each example the logical ID and the
 properties of its forge, the rules of its security group, and the attributes of the forge that its outputs read.
 """
 
@@ -69,7 +69,7 @@ def attributes(value: Any, logical_id: str) -> list[str]:
 
 
 def example(path: Path, stand_ins: Shape) -> Shape:
-    """What one stack says of its forge."""
+    """The forge of one stack, as the stack describes it."""
     template = yaml.load(path.read_text(), Loader)
     parameters = template.get("Parameters", {})
     defaults = {name: each["Default"] for name, each in parameters.items() if "Default" in each}

@@ -1,7 +1,7 @@
-"""What `make guards` runs: takes out one guard of the engine after the other, and plays lives until one breaks.
+"""The program of `make guards`: takes out one guard of the engine after the other, and plays lives until one breaks.
 
 A guard that no life misses is either not needed or not tested. Each patch takes one out of a copy of the sources, so
-that nothing here changes. What was found is written to `docs/guards.md`. With names of patches as arguments only those
+that nothing here changes. The results are written to `docs/guards.md`. With names of patches as arguments only those
 are played, and the other rows stay as they are.
 """
 
@@ -20,7 +20,7 @@ TABLE = ROOT / "docs" / "guards.md"
 # Apart from where the function is built, so that no binary without a guard is ever found there.
 FOLDER = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "guards"
 COPY = FOLDER / "sources"
-# What the build of the core reads.
+# The files that the build of the core reads.
 SOURCES = ("Cargo.toml", "Cargo.lock", "handler", "policies")
 # As many as `make test` plays.
 LIVES = int(os.environ.get("TOWER_FORGE_LIVES") or 10_000)
@@ -43,7 +43,7 @@ played in the same order each time, as many as `make test` plays. `make guards` 
 
 @dataclass
 class Found:
-    """What came of a patch."""
+    """The result of a patch."""
 
     patch: Path
     # After how many lives a fault was found, if one was.
@@ -63,7 +63,7 @@ def patches() -> list[Path]:
 
 
 def guard(patch: Path) -> str:
-    """What the header of a patch says of the guard."""
+    """The description of the guard in the header of a patch."""
     return patch.read_text().splitlines()[0].removeprefix("Guard: ")
 
 
@@ -74,7 +74,7 @@ def rows() -> dict[str, str]:
 
 
 def copy_sources() -> None:
-    """Makes the copy afresh, with new times, by which cargo sees what to build."""
+    """Makes the copy afresh, with new times, by which cargo sees the files to build."""
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(parents=True)
     for source in SOURCES:
@@ -106,7 +106,7 @@ def shorten(fault: str) -> str:
 
 
 def write(found: dict[str, Found]) -> None:
-    """Writes the table: what was found, and the rows of what has not been played."""
+    """Writes the table: the results, and the rows of the guards that have not been played."""
     known = rows()
     each = [found[patch.stem].row() if patch.stem in found else known.get(patch.stem, "") for patch in patches()]
     TABLE.write_text(HEAD + "".join(each))

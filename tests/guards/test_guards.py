@@ -1,4 +1,4 @@
-"""Each guard of the engine has a patch that takes it out, and a row in the table of what that breaks."""
+"""Each guard of the engine has a patch that takes it out, and a row in the table of the damage that this does."""
 
 import subprocess
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_a_guard_can_still_be_taken_out(patch: Path) -> None:
 
 def test_the_table_has_a_row_for_each_guard() -> None:
     rows = [line for line in TABLE.read_text().splitlines() if line.startswith("| ") and "`" in line]
-    # What was found is `make guards`' to say; what it is about stands in the patch.
+    # The result is `make guards`' to say; the subject stands in the patch.
     told = [tuple(row.split(" | ")[:2]) for row in rows]
     assert told == [(f"| {guard(patch)}", f"`{patch.stem}`") for patch in patches()]
     assert not any("| never |" in row for row in rows)

@@ -29,7 +29,7 @@ struct Cloud {
     _process: Child,
 }
 
-/// The Python that has what the tests need.
+/// The Python with the packages that the tests need.
 pub(crate) fn python() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::var_os("TOWER_FORGE_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from)
@@ -67,8 +67,8 @@ impl Cloud {
     }
 }
 
-/// Where the clouds write what the function's policy was asked. `tests/policies/usage.py` reads it once all tests
-/// are through: which rights no test needs shows only then.
+/// The clouds write here the questions to the function's policy. `tests/policies/usage.py` reads them once all tests
+/// are through: the rights that no test needs show only then.
 fn rights_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rights");
     std::fs::create_dir_all(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
@@ -80,7 +80,7 @@ fn rights_folder() -> PathBuf {
 pub(crate) struct Account {
     /// Twelve digits.
     pub(crate) id: String,
-    /// What `AWS_ENDPOINT_URL` is set to.
+    /// The value of `AWS_ENDPOINT_URL`.
     pub(crate) url: String,
     http: reqwest::Client,
 }
@@ -99,7 +99,7 @@ impl Account {
         format!("LOCAL{}", self.id)
     }
 
-    /// Changes the clock, durations, quotas, rates or latencies; what is not named stays.
+    /// Changes the clock, durations, quotas, rates or latencies; settings that are not named stay.
     pub(crate) async fn configure(&self, change: Value) {
         self.control(Method::PUT, "config", Some(change)).await;
     }
@@ -166,7 +166,7 @@ impl Account {
         self.control(Method::DELETE, &format!("jobs/{job}"), None).await;
     }
 
-    /// What `DescribeStacks` and `DescribeStackResource` say from now on.
+    /// The answers of `DescribeStacks` and `DescribeStackResource` from now on.
     pub(crate) async fn put_stack(
         &self,
         stack_id: &str,
@@ -207,12 +207,12 @@ impl Account {
         self.control(Method::PUT, "policy", Some(json!({ "documents": documents }))).await;
     }
 
-    /// The same in a test that tries what must not be allowed.
+    /// The same in a test that tries calls which must not be allowed.
     pub(crate) async fn try_policy(&self, documents: &[Value]) {
         self.control(Method::PUT, "policy", Some(json!({ "documents": documents, "case": true }))).await;
     }
 
-    /// Makes a call with the rights of the function, whatever becomes of it: the status, and what is said.
+    /// Makes a call with the rights of the function, even one that fails: returns the status and the answer's text.
     ///
     /// `target` is the operation where the protocol has it in a header.
     pub(crate) async fn attempt(

@@ -1,6 +1,6 @@
 //! CloudFormation, for stacks of one resource.
 //!
-//! It sends what CloudFormation sends: every scalar a string, the service token inside and outside of the
+//! It sends the same events as CloudFormation: every scalar a string, the service token inside and outside of the
 //! properties, a presigned URL full of percent-escapes; Delete after a failed Create, with our ID or, where
 //! none came, with one that it makes up; the properties swapped for the rollback of an Update; Delete of the old
 //! ID in the clean-up after a replacement. A step is taken only when the test says so, which lets it do
@@ -23,7 +23,7 @@ use crate::operation::{Operation, stringified};
 use crate::response_url::{Answer, Echo, Effect, Expected, ResponseUrls, Statuses};
 use crate::runtime_api::Outcome;
 
-/// What CloudFormation needs of the rest of the world.
+/// The parts of the world that CloudFormation needs.
 #[derive(Clone)]
 pub(crate) struct CloudFormation {
     pub(crate) cloud: Account,
@@ -36,7 +36,7 @@ pub(crate) struct CloudFormation {
 /// A request and the URL that its answers arrive on; cloned and delivered again it is a duplicate.
 #[derive(Clone)]
 pub(crate) struct Request {
-    /// What Lambda hands to the function.
+    /// The event that Lambda passes to the function.
     pub(crate) event: Value,
     expected: Arc<Expected>,
 }
@@ -53,7 +53,7 @@ impl Request {
     }
 }
 
-/// What came of a request, when nothing of it runs any more.
+/// The outcome of a request, when nothing of it runs any more.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     /// The answer that CloudFormation heeds.
@@ -100,7 +100,7 @@ impl Ended {
 
 /// A request that is under way.
 pub(crate) struct Running {
-    /// What was sent.
+    /// The request that was sent.
     pub(crate) request: Request,
     task: JoinHandle<Ended>,
 }
@@ -162,14 +162,14 @@ struct Inner {
     ago: Mutex<Duration>,
 }
 
-/// What CloudFormation remembers of the resource.
+/// The record of the resource in CloudFormation.
 #[derive(Clone, Default)]
 struct Known {
     physical_id: Option<String>,
     properties: Value,
-    /// What a rollback goes back to, once there has been an Update.
+    /// The properties that a rollback restores, once there has been an Update.
     before: Option<Value>,
-    /// What the newest rollback of an Update undoes.
+    /// The properties that the newest rollback of an Update undoes.
     undone: Value,
     /// Whether a failure stays as it is: `--disable-rollback`.
     stays_failed: bool,
@@ -212,7 +212,7 @@ impl Stack {
         &self.0.logical_id
     }
 
-    /// What `!Ref` gives.
+    /// The value of `!Ref`.
     pub(crate) fn physical_id(&self) -> String {
         self.known().physical_id.clone().expect("the resource has been answered for")
     }
@@ -238,7 +238,7 @@ impl Stack {
         self.start_roll_back().await.ended().await
     }
 
-    /// Deletes what the last Update (or its rollback) has replaced; a clean-up that failed is repeated with that.
+    /// Deletes the resource that the last Update (or its rollback) replaced; a failed clean-up is repeated with it.
     ///
     /// CloudFormation tries three times, and then leaves the old resource where it is.
     pub(crate) async fn clean_up(&self) -> Ended {
@@ -261,8 +261,8 @@ impl Stack {
         self.known().stays_failed = true;
     }
 
-    /// Waits no longer for the newest request, which may go on: it is cancelled, or `ServiceTimeout` is over. What
-    /// it answers from now on is not heeded; [`Stack::roll_back`] is next, or [`Stack::delete`].
+    /// Waits no longer for the newest request, which may go on: it is cancelled, or `ServiceTimeout` is over. Later
+    /// answers are not heeded; [`Stack::roll_back`] is next, or [`Stack::delete`].
     pub(crate) async fn give_up(&self, request: Operation) {
         self.0.newest.fetch_add(1, Ordering::SeqCst);
         let Statuses(stack, resource) = self.failed(request);
@@ -364,7 +364,7 @@ impl Stack {
         *self.0.ago.lock().expect("no test thread panics while it holds this") = ago;
     }
 
-    /// Says what `DescribeStacks` and `DescribeStackResource` answer for this stack, with the ID of the newest
+    /// Sets the answers of `DescribeStacks` and `DescribeStackResource` for this stack, with the ID of the newest
     /// operation that was answered.
     pub(crate) async fn put_statuses(&self, stack: &str, resource: &str) {
         let physical_id = self.known().physical_id.clone();

@@ -1,5 +1,5 @@
 //! Waits longer than one invocation: the function goes on in another one, five times at most and within the budget
-//! that CloudFormation gives; when that ends, the answer says what was waited for.
+//! that CloudFormation gives; when that ends, the answer names the cause of the wait.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use crate::test_account::{Setting, TestAccount};
 /// An account whose environments become valid after so many seconds of AWS, with invocations of so many real seconds.
 async fn slow(ce_create: u32, timeout: Duration) -> TestAccount {
     let aws = TestAccount::with(Setting { timeout, scale: 0.03, ..Setting::default() }).await;
-    // The start of a process is not what is measured here.
+    // The start of a process is not measured here.
     aws.lambda.warm().await;
     aws.cloud.configure(json!({ "durations": { "ce_create": ce_create } })).await;
     aws
@@ -73,7 +73,7 @@ async fn a_deadline_in_the_past_is_unknown() {
     let stack = aws.stack(minimal());
     stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
     let request = stack.request(stack.create_event(), Duration::ZERO);
-    // What `cargo lambda watch` sends: ten minutes after 1970.
+    // The deadline that `cargo lambda watch` sends: ten minutes after 1970.
     let deadline = UNIX_EPOCH + Duration::from_mins(10);
     request.delivered();
     let outcome = aws.lambda.invoke_until(&request.event.to_string(), deadline).await;

@@ -1,4 +1,4 @@
-//! Many forges at once share what Batch allows an account, and Nextflow needs most of it.
+//! Many forges at once share the quotas of Batch in an account, and Nextflow needs most of them.
 
 use futures_util::future::join_all;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What comes in and goes out: malformed events, the sample events, logs.
+//! Input and output: malformed events, the sample events, logs.
 
 use std::{fs, path::Path};
 
@@ -102,7 +102,7 @@ async fn play(name: &str, event: Value) {
         return;
     }
     if event["RequestType"] != "Create" {
-        // What is to be updated or deleted exists, however CloudFormation calls it.
+        // The resource of an Update or a Delete exists, however CloudFormation calls it.
         let before =
             if event["RequestType"] == "Update" { "OldResourceProperties" } else { "ResourceProperties" };
         let mut create = event.clone();

@@ -1,7 +1,7 @@
-//! What somebody gains who is hostile and may deploy stacks, or holds the rights of the function: nothing.
+//! An attacker gains nothing who may deploy stacks, or holds the rights of the function.
 //!
-//! [`stacks`] is what a stack may say, [`calls`] is what the function's role may call, [`roles`] is what the roles of
-//! a forge may do under their boundary. Every attempt and what became of it stands in `docs/escalation.md`, which
+//! [`stacks`] tries the properties of a stack, [`calls`] the calls of the function's role, [`roles`] the rights of the
+//! roles of a forge under their boundary. Every attempt and its outcome stands in `docs/escalation.md`, which
 //! is written by the test (`UPDATE_EXPECT=1`) and checked by it.
 
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ mod calls;
 mod roles;
 mod stacks;
 
-/// One attempt, and what became of it.
+/// One attempt and its outcome.
 pub(crate) struct Row {
     what: String,
     outcome: String,

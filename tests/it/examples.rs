@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cloud::python;
 use crate::test_account::TestAccount;
 
-/// What an example says of its forge.
+/// The forge of an example.
 struct Example {
     name: String,
     properties: Value,
@@ -19,7 +19,7 @@ struct Example {
     outputs: Vec<String>,
 }
 
-/// Words that stand for what an account has, until they are seeded.
+/// Words that stand for resources of an account, until they are seeded.
 const WORDS: [&str; 4] = ["VPC", "SUBNET_A", "SUBNET_B", "GROUP"];
 
 fn examples() -> Vec<Example> {

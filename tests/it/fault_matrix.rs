@@ -1,12 +1,12 @@
-//! Every operation of Create, Update and Delete meets every kind of fault: what passes is outlived, what one may not do
-//! fails at once and says which right is missing, and nothing is left either way.
+//! Every operation of Create, Update and Delete meets every kind of fault: passing faults are outlived, a denied call
+//! fails at once and the answer names the missing right, and nothing is left either way.
 
 use std::sync::Mutex;
 
 use crate::faults::Fault;
 use crate::matrix::{Case, Figures, Phase, ordinary, run, soak};
 
-/// What passes by itself, by name. `slow` is in seconds of AWS.
+/// The faults that pass by themselves, by name. `slow` is in seconds of AWS.
 const PASSING: [(&str, fn() -> Fault); 5] = [
     ("throttled", Fault::throttle),
     ("failed", Fault::error500),
@@ -15,7 +15,7 @@ const PASSING: [(&str, fn() -> Fault); 5] = [
     ("slow", || Fault::slow(45.0)),
 ];
 
-/// Whether a denial does not stop a phase: not to know what CloudFormation shows is no reason to fail.
+/// Whether a denial does not stop a phase: a phase does not fail for want of the statuses in CloudFormation.
 fn is_dispensable(operation: &str) -> bool {
     operation.starts_with("cloudformation:Describe")
 }
@@ -95,7 +95,7 @@ async fn denied(phase: Phase, operation: &str, figures: &Mutex<Figures>) {
 async fn what_is_not_allowed_fails_at_once_and_is_named() {
     let figures = Mutex::new(Figures::default());
     let ordinary = ordinary(&figures).await;
-    // All that a Create calls, and what the others write: they read the same.
+    // All calls of a Create, and the writes of the others: they read the same.
     let all = Phase::ALL.into_iter().flat_map(|phase| {
         let sorts = if phase == Phase::Create { &ordinary.operations } else { &ordinary.writes };
         sorts[phase as usize].iter().map(move |operation| (phase, operation.clone()))

@@ -1,4 +1,4 @@
-//! What can be made to go wrong with an AWS call.
+//! The faults that an AWS call can be given.
 
 use serde::Serialize;
 

@@ -220,7 +220,7 @@ async fn a_secret_in_a_log_is_found() {
     assert_eq!(aws.secret_in(&format!("the answer to {} has been sent", stack.id())), None);
 }
 
-/// What `DescribeStackResource` shows: the status, and the ID.
+/// The status and the ID in the answer of `DescribeStackResource`.
 async fn shown(aws: &TestAccount, stack: &Stack) -> (String, String) {
     let name = percent_encoding::utf8_percent_encode(stack.id(), percent_encoding::NON_ALPHANUMERIC);
     let body = format!(

@@ -1,4 +1,4 @@
-//! `DisposeOnDeletion: false`: what a completed forge has is kept, and another stack may adopt it.
+//! `DisposeOnDeletion: false`: the resources of a completed forge are kept, and another stack may adopt them.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::test_account::TestAccount;
 
 const RELEASED: &str = "towerforge:released";
 
-/// A forge that bears an ID, and keeps what it has.
+/// A forge that bears an ID, and keeps its resources.
 fn lab(more: Value) -> Value {
     let mut all = json!({
         "ForgeId": "Lab7", "WorkDir": "s3://my-bucket/work", "MaxCpus": 100, "EfsCreate": true,
@@ -29,7 +29,7 @@ fn not_of(state: &State, stack_id: &str) -> Vec<String> {
     others.map(|(kind, name, _)| format!("{kind} {name}")).collect()
 }
 
-/// Kind and name of the resources that bear the tag of what may be adopted.
+/// Kind and name of the resources that bear the tag of those that may be adopted.
 fn released(state: &State) -> Vec<String> {
     let resources = state.resources().into_iter().filter(|(_, _, tags)| tags.contains_key(RELEASED));
     resources.map(|(kind, name, _)| format!("{kind} {name}")).collect()

@@ -37,7 +37,7 @@ struct Service {
 #[derive(Debug, Clone)]
 pub(crate) struct Warm {
     pub(crate) pid: u32,
-    /// What its AWS calls are known by.
+    /// The name by which its AWS calls are known.
     pub(crate) app: String,
 }
 
@@ -70,7 +70,7 @@ impl Lambda {
         }
     }
 
-    /// Runs one event once, and hands back what Lambda would hand to a caller that waits.
+    /// Runs one event once, and returns the outcome that Lambda would return to a caller that waits.
     pub(crate) async fn invoke(&self, event: &str) -> Outcome {
         self.run(event, None).await
     }
@@ -104,7 +104,7 @@ impl Lambda {
         self.0.running.subscribe().wait_for(|running| *running == 0).await.expect("we hold the sender");
     }
 
-    /// What all processes have written so far.
+    /// The output of all processes so far.
     pub(crate) fn log(&self) -> String {
         let logs = self.0.logs.lock().expect("no test thread panics while it holds this");
         let texts: Vec<String> = logs.iter().map(|(app, log)| format!("--- {app}\n{}", log.text())).collect();

@@ -1,7 +1,7 @@
 //! Integration tests: the real binary, driven as Lambda and CloudFormation drive it, against a local AWS.
 //!
-//! [`test_account`] is what a test talks to. Below it, [`cloud`] is AWS, [`lambda`] and [`runtime_api`] are Lambda,
-//! [`cloudformation`] and [`response_url`] are CloudFormation. The tests follow, by what they are about.
+//! A test talks to [`test_account`]. Below it, [`cloud`] is AWS, [`lambda`] and [`runtime_api`] are Lambda,
+//! [`cloudformation`] and [`response_url`] are CloudFormation. The tests follow, by subject.
 
 #![recursion_limit = "256"] // json!() of a stack that says everything
 #![allow(

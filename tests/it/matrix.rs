@@ -1,4 +1,4 @@
-//! What the matrices of crashes and faults have in common: trials side by side, each in an account of its own with
+//! The common part of the matrices of crashes and faults: trials side by side, each in an account of its own with
 //! neighbours in it, and the figures that come of them.
 
 use std::{collections::BTreeSet, future::Future, sync::Mutex};
@@ -19,7 +19,7 @@ pub(crate) fn soak() -> bool {
     std::env::var_os("TOWER_FORGE_SOAK").is_some_and(|value| value == "1")
 }
 
-/// What CloudFormation asks for, in the order of a stack's life.
+/// The requests of CloudFormation, in the order of a stack's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Create,
@@ -59,7 +59,7 @@ impl Figures {
     }
 }
 
-/// What an ordinary life calls, by phase.
+/// The calls of an ordinary life, by phase.
 #[derive(Debug, Default)]
 pub(crate) struct Ordinary {
     /// How many calls a phase makes at most.
@@ -140,7 +140,7 @@ impl<'a> Case<'a> {
         self.play_under(phase, &[kill(process.pid).of(&process.app)]).await
     }
 
-    /// Looks what is there after the forge has been deleted.
+    /// Checks the account after the forge has been deleted.
     pub(crate) async fn end(self) {
         let left = self.aws.state().await;
         let before = self.aws.others_at_first();

@@ -1,10 +1,10 @@
-//! What CloudFormation can do with a resource, and how stack and resource stand meanwhile.
+//! The operations of CloudFormation on a resource, and the statuses of stack and resource meanwhile.
 
 use serde_json::{Map, Value};
 
 use crate::response_url::{Counts, Statuses};
 
-/// What CloudFormation does with the resource.
+/// An operation of CloudFormation on the resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create,
@@ -17,7 +17,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// What the event says.
+    /// The `RequestType` in the event.
     pub(crate) fn request_type(self) -> &'static str {
         match self {
             Self::Create => "Create",

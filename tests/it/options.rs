@@ -1,4 +1,4 @@
-//! What each property does: its effect in AWS or in the attribute `NextflowConfig`, one row for each.
+//! The effect of each property, in AWS or in the attribute `NextflowConfig`, one row for each.
 //!
 //! A few forges say all properties between them, none its default; a last check is that no property lacks a row.
 
@@ -17,7 +17,7 @@ use cases::{Case, ELSEWHERE, cases};
 
 /// A forge that has been made.
 struct Made {
-    /// What the stack says.
+    /// The properties in the stack.
     given: Value,
     id: String,
     account: String,
@@ -83,7 +83,7 @@ fn of_forge(systems: &[FileSystem]) -> &FileSystem {
     systems.iter().find(|it| it.tags.contains_key("towerforge:forge-id")).expect("the forge has made one")
 }
 
-/// What the deployer of these functions allows.
+/// The values that the deployer of these functions allows.
 pub(crate) fn generous() -> Setting {
     let allow = |variable, pattern: &str| (variable, pattern.to_owned());
     Setting {
@@ -96,7 +96,7 @@ pub(crate) fn generous() -> Setting {
     }
 }
 
-/// Furnishes an account, and puts what it has in the place of the words in capitals.
+/// Furnishes an account, and replaces the words in capitals by the names of its resources.
 async fn seed_for(aws: &TestAccount, case: &Case) -> Value {
     let all =
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});

@@ -1,4 +1,4 @@
-//! Operations that overlap, and what they leave to each other: a request that CloudFormation waits for no longer
+//! Operations that overlap, and the state they leave to each other: a request that CloudFormation waits for no longer
 //! goes on, and the one that supersedes it has to find everything that it makes.
 //!
 //! A call that hangs does so for less than 20 s of AWS's time: a call that was sent takes effect within those, or

@@ -1,4 +1,4 @@
-//! The plan of a request: it tells what would happen, and changes nothing.
+//! The plan of a request: it shows the changes, and changes nothing.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::create_and_delete::minimal;
 use crate::test_account::TestAccount;
 use crate::update::with;
 
-/// What the function plans for an event.
+/// The function's plan for an event.
 async fn plan(aws: &TestAccount, event: Value) -> Value {
     let seq = aws.now().await;
     let plan = aws.invoke(json!({"plan": event})).await.value().cloned().expect("a plan");

@@ -1,4 +1,4 @@
-//! What is refused before anything is made: every rule between properties, and what cannot be answered.
+//! Refusals before anything is created: every rule between properties, and events that cannot be answered.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ fn with(more: &Value) -> Value {
     Value::Object(all)
 }
 
-/// Properties that do not go together, and what the answer says of them.
+/// Properties that do not go together, and the words of the answer about them.
 fn rules() -> Vec<(Value, &'static [&'static str])> {
     let fusion = |more: Value| {
         let mut all = json!({"WaveEnabled": true, "Fusion2Enabled": true});
@@ -117,7 +117,7 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
             &["Environment", "Head", "Compute"],
         ),
         (json!({"Region": "us-east-1"}), &["Region", "eu-west-1 only"]),
-        // What Tower Forge has retired.
+        // Properties that Tower Forge has retired.
         (
             json!({"EbsAutoScale": true}),
             &["EbsAutoScale: given \"true\", allowed: false, or nothing", "Fusion2Enabled"],
@@ -127,7 +127,7 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
         (json!({"NvnmeStorageEnabled": true}), &["NvnmeStorageEnabled", "use NvmeStorageEnabled"]),
         (json!({"LustreId": "fs-1"}), &["LustreId", "use FsxName"]),
         (json!({"StorageType": "efs"}), &["StorageType", "EfsCreate"]),
-        // What the deployer decides.
+        // Properties that the deployer decides.
         (json!({"HeadJobRole": "arn:aws:iam::ACCOUNT:role/Admin"}), &["HeadJobRole", "AllowedRoles"]),
         (json!({"ComputeJobRole": "arn:aws:iam::ACCOUNT:role/Admin"}), &["ComputeJobRole", "AllowedRoles"]),
         (json!({"ExecutionRole": "arn:aws:iam::ACCOUNT:role/Admin"}), &["ExecutionRole", "AllowedRoles"]),

@@ -1,6 +1,6 @@
-//! The server behind the presigned response URLs: it checks what S3 and CloudFormation would check.
+//! The server behind the presigned response URLs, with the checks of S3 and of CloudFormation.
 //!
-//! What S3 refuses is refused. What CloudFormation would fail the stack for is accepted, as S3 accepts it, and
+//! It refuses as S3 does. An answer for which CloudFormation would fail the stack is accepted, as S3 accepts it, and
 //! noted as a violation, and a test with violations fails when its account ends.
 
 use std::{
@@ -42,7 +42,7 @@ pub(crate) struct Answer {
     pub(crate) succeeded: bool,
     pub(crate) reason: String,
     pub(crate) physical_id: String,
-    /// What `Fn::GetAtt` reads.
+    /// The attributes that `Fn::GetAtt` reads.
     pub(crate) data: Value,
     /// Its size in bytes.
     pub(crate) size: usize,
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-/// What a request's answer must echo; `None` where a malformed event has nothing to echo.
+/// The IDs that a request's answer must echo; `None` where a malformed event has nothing to echo.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Echo {
     pub(crate) stack_id: Option<String>,
@@ -77,7 +77,7 @@ pub(crate) struct Echo {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Statuses(pub(crate) &'static str, pub(crate) &'static str);
 
-/// What an answer makes of the stack, as long as its operation is the newest.
+/// The effect of an answer on the stack, as long as its operation is the newest.
 pub(crate) struct Effect {
     pub(crate) cloud: Account,
     pub(crate) operation: u64,
@@ -98,7 +98,7 @@ pub(crate) enum Counts {
     Never,
 }
 
-/// One response URL and what has arrived on it.
+/// One response URL and the answers that have arrived on it.
 pub(crate) struct Expected {
     echo: Echo,
     effect: Option<Effect>,
@@ -207,7 +207,7 @@ impl ResponseUrls {
         self.0.shared.close.store(times, Ordering::SeqCst);
     }
 
-    /// Takes what has been violated so far.
+    /// Takes the violations so far.
     pub(crate) fn take_violations(&self) -> Vec<String> {
         std::mem::take(
             &mut *self.0.shared.violations.lock().expect("no test thread panics while it holds this"),
@@ -299,7 +299,7 @@ impl Shared {
             Ok(answer) => answer,
             Err((violation, reason)) => {
                 self.violated(violation);
-                // This is what the stack's owner would see instead of our reason.
+                // The stack's owner would see this instead of our reason.
                 Answer {
                     succeeded: false,
                     reason,
@@ -345,7 +345,7 @@ impl Effect {
     }
 }
 
-/// Reads an answer, or says what is wrong with it: for us, and in CloudFormation's words.
+/// Reads an answer, or returns the error in it: for us, and in CloudFormation's words.
 fn read(echo: &Echo, body: &[u8]) -> Result<Answer, (String, String)> {
     if body.len() > LONGEST {
         let violation = format!("an answer of {} bytes: {}", body.len(), String::from_utf8_lossy(body));

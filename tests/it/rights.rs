@@ -12,7 +12,7 @@ use tower_forge_core::policy::{Values, fill};
 
 use crate::test_account::{CLAIM_TABLE, Setting, TestAccount};
 
-/// What the deployer of a test account's function decided.
+/// The decisions of the deployer of a test account's function.
 #[derive(Debug, Clone)]
 pub(crate) struct Rights {
     /// The file systems that the function may make: `TOWER_FORGE_FEATURES`.
@@ -40,7 +40,7 @@ impl Default for Rights {
 }
 
 impl Rights {
-    /// The same in an account, with what the function's own variables say.
+    /// The same in an account, with the values of the function's own variables.
     pub(crate) fn of(setting: &Setting, account: &str) -> Self {
         let said = |variable: &str, otherwise: &[String]| {
             let said = setting.environment.iter().find(|(name, _)| *name == variable);

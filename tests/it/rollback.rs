@@ -1,4 +1,4 @@
-//! An Update that did not stay: what else failed in the stack, what was killed, what ran at the same time.
+//! An Update that did not stay: other failures in the stack, killed processes, operations that ran at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn changed() -> Value {
     )
 }
 
-/// A forge that was created a while ago, and what there is then.
+/// A forge that was created a while ago, and its state then.
 async fn created(aws: &TestAccount) -> (Stack, State) {
     let stack = aws.stack(minimal());
     stack.sign(Duration::from_secs(6));
@@ -185,7 +185,7 @@ async fn a_cancelled_update_beside_its_rollback_ends_in_the_first_state() {
 /// A rollback that begins when the Update has come so far; the process `slow` takes its time for every change.
 async fn beside(operation: &str, times: usize, slow: &str) {
     let title = format!("rolled back at {operation} {times}, {slow} being slow");
-    // Slower than elsewhere: what is under way when the fence is raised must end within the time that AWS takes.
+    // Slower than elsewhere: a call under way when the fence is raised must end within the time that AWS takes.
     let environment = vec![("TOWER_FORGE_RETIRE_AFTER", "0".to_owned())];
     let aws = TestAccount::with(Setting { scale: 0.04, environment, ..Setting::default() }).await;
     let (stack, first) = created(&aws).await;

@@ -1,7 +1,7 @@
 //! The Lambda Runtime API, and one process of the function that is served by it.
 //!
-//! A [`Function`] is what Lambda calls an execution environment: a process that handles one event at a time. It
-//! starts with an environment that holds nothing but what Lambda and the template put there, so no setting
+//! A [`Function`] is an execution environment in Lambda's words: a process that handles one event at a time. It
+//! starts with an environment that holds only the variables of Lambda and of the template, so no setting
 //! of the machine that runs the tests can help it.
 
 use std::{
@@ -41,11 +41,11 @@ pub(crate) enum Program {
     DeadLetter,
 }
 
-/// What a function is started with.
+/// The settings that a function is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) program: Program,
-    /// Its whole environment, but for what the Runtime API adds.
+    /// Its whole environment, but for the variables that the Runtime API adds.
     pub(crate) environment: BTreeMap<String, String>,
     /// Lambda's own limit for one invocation, after which the process is killed.
     pub(crate) timeout: Duration,
@@ -69,7 +69,7 @@ impl Outcome {
         matches!(self, Self::Returned(_))
     }
 
-    /// What the handler returned.
+    /// The value that the handler returned.
     pub(crate) fn value(&self) -> Option<&Value> {
         match self {
             Self::Returned(value) => Some(value),
@@ -106,7 +106,7 @@ impl Served {
     }
 }
 
-/// What a process has written to stdout and stderr, both in one, as in CloudWatch.
+/// The output of a process on stdout and stderr, both in one, as in CloudWatch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -186,7 +186,7 @@ impl Function {
         let (stop, shared) = (kill.clone(), served.clone());
         tokio::spawn(async move {
             let mut why = wait(&mut process, &stop).await;
-            // What it said last is part of its log before anybody learns that it has died.
+            // Its last output is part of its log before anybody learns that it has died.
             let _ = tokio::join!(stdout, stderr);
             if !*shared.initialised.borrow() {
                 why = format!("{why} before it asked for its first event");
@@ -250,7 +250,7 @@ impl Function {
         self.pid
     }
 
-    /// What it has written.
+    /// Its output.
     pub(crate) fn log(&self) -> Log {
         self.served.log.clone()
     }

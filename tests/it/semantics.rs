@@ -1,5 +1,5 @@
-//! What AWS does that one would not expect, row by row of what is known of it: eventual consistency, states that end
-//! in INVALID, names that linger, and what somebody else has done to a forge.
+//! Unexpected behaviour of AWS, row by row as far as it is known: eventual consistency, states that end
+//! in INVALID, names that linger, and changes to a forge by others.
 
 use std::{fmt::Write as _, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the local AWS reports: everything that exists, and every call that was made.
+//! The reports of the local AWS: everything that exists, and every call that was made.
 
 use std::collections::BTreeMap;
 

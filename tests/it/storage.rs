@@ -15,7 +15,7 @@ fn with(more: Value) -> Value {
     all
 }
 
-/// What has been changed since a call, but for the tag by which the newest operation is known.
+/// The changes since a call, but for the tag by which the newest operation is known.
 async fn changes_since(aws: &TestAccount, seq: u64) -> Vec<String> {
     let changes = aws.calls().await.since(seq).mutating();
     let named = changes.0.iter().filter(|call| call.operation != "TagResource");
@@ -107,7 +107,7 @@ async fn a_lustre_file_system_grows_and_changes_in_no_other_way() {
     assert_eq!((&after.fsx[0].id, &after.fsx[0].more["capacity"]), (&before.fsx[0].id, &json!(2400)));
     assert_eq!(after.queue(&queue).order, before.queue(&queue).order, "the environments stay");
 
-    // Something else in the stack fails. What has grown stays so, and that is no reason for the rollback to fail.
+    // Something else in the stack fails. A file system that has grown stays so, and the rollback does not fail for it.
     stack.roll_back().await.expect_success();
     assert_eq!(aws.state().await.fsx, after.fsx);
     stack.update(of(json!({"FsxSize": 2400}))).await.expect_success();

@@ -1,4 +1,4 @@
-//! What the sweep collects, and all that it leaves alone.
+//! The resources that the sweep collects, and all those that it leaves alone.
 
 use std::time::Duration;
 

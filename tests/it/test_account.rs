@@ -1,4 +1,4 @@
-//! What a test talks to: an AWS account, the function in it, and CloudFormation.
+//! The environment of a test: an AWS account, the function in it, and CloudFormation.
 //!
 //! When an account ends, it looks back: no answer may have violated CloudFormation's contract, and no log line may
 //! hold a secret. So every test proves these two, whatever else it is about.
@@ -39,7 +39,7 @@ pub(crate) struct Setting {
     pub(crate) timeout: Duration,
     /// Which binary runs.
     pub(crate) program: Program,
-    /// What the function may do.
+    /// The rights of the function.
     pub(crate) rights: Rights,
     /// More environment variables, or other values.
     pub(crate) environment: Vec<(&'static str, String)>,
@@ -209,7 +209,7 @@ impl TestAccount {
         }
     }
 
-    /// Nothing exists but what was there before, unchanged.
+    /// Nothing exists but the resources that were there before, unchanged.
     pub(crate) async fn assert_nothing_left(&self) {
         let mut left = self.state().await;
         let others = self.others().clone();
@@ -221,7 +221,7 @@ impl TestAccount {
         );
     }
 
-    /// What was there before the forge: what somebody else has.
+    /// The resources that were there before the forge: those of others.
     pub(crate) fn others_at_first(&self) -> State {
         self.others().clone()
     }

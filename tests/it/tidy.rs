@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md promises of the code, held against the code.
+//! The promises of ARCHITECTURE.md about the code, held against the code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn the_core_depends_on_nothing_outside() {
     assert_eq!(named, pure);
 }
 
-/// What the compiler cannot see: the standard library has clocks and an environment too.
+/// The compiler cannot see this: the standard library has clocks and an environment too.
 #[test]
 fn the_core_reads_no_clock_and_no_environment() {
     for word in ["SystemTime", "Instant", "std::env", "std::fs", "std::net", "std::thread"] {

@@ -1,5 +1,5 @@
-//! The table of updates against reality: every property is changed alone, and what the function says that it
-//! would do, what it does, and what is there afterwards, are compared with the table and with a fresh forge.
+//! The update table against reality: every property is changed alone. The plan of the function, its actions and the
+//! resources afterwards are compared with the table and with a fresh forge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ mod cases;
 const AT_ONCE: usize = 6;
 /// CloudFormation itself refuses another one; the function is never asked.
 const NOT_OURS: &str = "ServiceToken";
-/// What tells two forges with the same properties apart.
+/// The tags that differ between two forges with the same properties.
 const TOLD_APART: [&str; 2] = ["towerforge:completed", "towerforge:operation"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +42,7 @@ async fn every_property_does_what_the_table_says() {
             Ok((name, effect, also)) => {
                 shown.entry(name).or_default().extend([effect].into_iter().chain(also).map(Effect::name));
             }
-            // It has said what is wrong, as any test that panics.
+            // The panic has printed the error, as in any test.
             Err(_) => failures += 1,
         }
     }
@@ -56,7 +56,7 @@ async fn every_property_does_what_the_table_says() {
     println!("{number} changes of {} properties, each alone, do what the table says", shown.len());
 }
 
-/// Plays one case; returns what else happens besides the effect that the case names.
+/// Plays one case; returns any effect besides the one that the case names.
 async fn play(case: &Case) -> Option<Effect> {
     let title = case.title();
     let (aws, known) = aws().await;
@@ -121,7 +121,7 @@ async fn aws() -> (TestAccount, BTreeMap<String, String>) {
         allow("TOWER_FORGE_ALLOWED_BOUNDARIES", "arn:aws:iam::aws:policy/AdministratorAccess"),
     ];
     let aws = TestAccount::with(Setting { environment, log_level: "INFO", ..Setting::default() }).await;
-    // What IAM's lag does is shown elsewhere; here many accounts share two processors.
+    // The effects of IAM's lag are shown elsewhere; here many accounts share two processors.
     aws.cloud.configure(json!({"durations": {"iam_propagation": 0}})).await;
     let open = json!([{"from": 0, "to": 65535}]);
     let made = aws
@@ -220,7 +220,7 @@ fn tagged_in_place(before: &Resources, after: &Resources) -> bool {
     pairs.any(|(old, new)| mine(old) != mine(new))
 }
 
-/// What the preview said is what has happened, resource by resource.
+/// The preview matches the changes, resource by resource.
 fn assert_foretold(title: &str, plan: &Value, before: &Resources, after: &Resources) {
     let steps = plan["steps"].as_array().unwrap_or_else(|| panic!("{title}: {plan:#}"));
     let said = |mark: &str| -> BTreeSet<String> {
@@ -231,7 +231,7 @@ fn assert_foretold(title: &str, plan: &Value, before: &Resources, after: &Resour
         ids.into_iter().map(|(kind, name)| format!("{} {name}", in_words(kind))).collect()
     };
     let made = names(after.keys().filter(|id| !before.contains_key(*id)).collect());
-    // The names of what mounts a file system that is yet to be made are known later.
+    // The names of the mounts of a file system that does not exist yet are known later.
     let later = said("+").iter().any(|step| step.ends_with(LATER));
     let until_later = |names: BTreeSet<String>| -> BTreeSet<String> {
         let cut = |name: String| match name.rsplit_once('-') {
@@ -248,7 +248,7 @@ fn assert_foretold(title: &str, plan: &Value, before: &Resources, after: &Resour
     let differs = |id: &&(String, String)| {
         let told = |resource: &Value| {
             let mut resource = resource.clone();
-            // The fence, and what is no change but its consequence.
+            // The fence, and a field that is no change but its consequence.
             resource["tags"].as_object_mut().expect("tags").remove("towerforge:operation");
             resource["status_reason"].take();
             resource
@@ -278,7 +278,7 @@ fn in_words(kind: &str) -> &str {
     }
 }
 
-/// After a sweep the forge is what a fresh one with its properties is.
+/// After a sweep the forge equals a fresh one with its properties.
 async fn assert_like_new(case: &Case, aws: &TestAccount, stack: &Stack, properties: Value) {
     let title = case.title();
     let swept = aws.invoke(json!({"sweep": true})).await;
@@ -310,7 +310,7 @@ async fn assert_like_new(case: &Case, aws: &TestAccount, stack: &Stack, properti
     }
 }
 
-/// The resources of a forge without what tells two forges with the same properties apart.
+/// The resources of a forge without the values that differ between two forges with the same properties.
 fn like_any(state: &Value, stack: &Stack, mounts: bool) -> Resources {
     let forge_id = stack.physical_id();
     let resources = resources(state, &forge_id);
@@ -362,7 +362,7 @@ fn without_id(word: &str) -> String {
     }
 }
 
-/// What differs, a line for each value.
+/// The differences, a line for each value.
 fn differences(left: &Value, right: &Value, path: &str) -> Vec<String> {
     match (left, right) {
         (Value::Object(one), Value::Object(other)) => {

@@ -77,7 +77,7 @@ fn texts_are_as_before() {
 #[test]
 fn shellcheck_finds_nothing() {
     // SC2329: a function is never called by name. All are called, but through `step`.
-    // SC2016: what looks like a variable stands between single quotes, as every argument does.
+    // SC2016: anything that looks like a variable stands between single quotes, as every argument does.
     let arguments = ["--shell=bash", "--exclude=SC2016,SC2329", "-"];
     for boot in variants() {
         let (ok, output) = tool("shellcheck", &arguments, script_of(&user_data(&boot).unwrap()));
@@ -335,7 +335,7 @@ fn without_its_file_system_an_instance_takes_no_job() {
     assert_eq!(end, ["systemctl mask --now --no-block ecs", "shutdown -h +2"]);
 }
 
-/// Each command fails in turn: this is said in every log, and what does not need it is done all the same.
+/// Each command fails in turn: every log names it, and the commands that do not need it run all the same.
 #[test]
 fn a_step_that_fails_is_named_and_the_others_go_on() {
     let steps = [

@@ -1,4 +1,4 @@
-"""What CloudFormation makes of a template's parameters and intrinsic functions: enough of it to read `template.yaml`."""
+"""CloudFormation's values of a template's parameters and intrinsic functions: enough to read `template.yaml`."""
 
 import re
 

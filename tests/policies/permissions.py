@@ -1,7 +1,7 @@
 """The page `docs/permissions.md`: Forge's published policies against ours, action by action.
 
-`published.json` says which actions each published policy allows (the facts, not the documents), `reasons.json` why ours differ. What ours
-allow, and where, is read from `policies/`. An action without a reason is an error, so the page cannot fall behind the policies.
+`published.json` says which actions each published policy allows (the facts, not the documents), `reasons.json` why ours differ. The actions that
+ours allow, and where, are read from `policies/`. An action without a reason is an error, so the page cannot fall behind the policies.
 """
 
 import json
@@ -33,7 +33,7 @@ def size(document: object) -> int:
 
 
 def limit(file: str) -> int:
-    """What IAM allows a document of this sort."""
+    """The size that IAM allows a document of this sort."""
     return MANAGED if file == "boundary.json" else TRUST if file.startswith("trust-") else INLINE
 
 
@@ -86,7 +86,7 @@ def row(action: str, files: list[str], same: str) -> str:
 
 
 def added(files: list[str], published: list[str]) -> list[str]:
-    """What ours allow and the published policy does not."""
+    """The actions that ours allow and the published policy does not."""
     rows = {}
     for action, statement in allowed(files, "*"):
         if not any(fnmatchcase(action, pattern) for pattern in published):

@@ -1,4 +1,4 @@
-"""Writes what follows from `policies/`: the copies in `template.yaml` and the table in `docs/permissions.md`.
+"""Writes the files that follow from `policies/`: the copies in `template.yaml` and the table in `docs/permissions.md`.
 
     python3 tests/policies/render.py            writes both
     python3 tests/policies/render.py --check    says whether they are up to date, and changes nothing
@@ -13,7 +13,7 @@ import permissions
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What `${Name}` is called in CloudFormation.
+# The name of each `${Name}` in CloudFormation.
 PSEUDO = {
     "Partition": "AWS::Partition",
     "Region": "AWS::Region",
@@ -101,7 +101,7 @@ def template(text: str) -> str:
 
 
 def rendered() -> dict[str, str]:
-    """Each file that is written, with what it should say."""
+    """Each file that is written, with the text that it should have."""
     return {
         "template.yaml": template((ROOT / "template.yaml").read_text()),
         "docs/permissions.md": permissions.page(),

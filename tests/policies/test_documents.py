@@ -10,7 +10,7 @@ from parliament import analyze_policy_string
 
 POLICY_NAMES = [name for name in documents.names() if not name.startswith("trust-")]
 
-# What parliament finds, by document and statement, and why it stays.
+# The findings of parliament, by document and statement, and why they stay.
 FINDINGS: dict[tuple[str, str, str], str] = {
     ("forge-policy.json", "BatchConnect", "RESOURCE_MISMATCH"): "asked for a queue's environments; BatchCreate and BatchOwn name the queue",
     ("forge-policy.json", "RoleUnderBoundary", "MISMATCHED_TYPE_BUT_USABLE"): "as in AWS's examples; no wildcards",
@@ -31,7 +31,7 @@ FINDINGS: dict[tuple[str, str, str], str] = {
 
 
 def findings(name: str) -> set[tuple[str, str, str]]:
-    """What parliament says of a document, statement by statement."""
+    """The findings of parliament on a document, statement by statement."""
     found = set()
     document = documents.load(name)
     for statement in document["Statement"]:

@@ -1,7 +1,7 @@
 """A second opinion on the local cloud's evaluator: moto's own one, which somebody else wrote.
 
 Moto's takes a statement whose condition is not met for a Deny, and variables for text; so it is asked about single
-statements, with their conditions left out, whose variables are filled in. That is what it can judge: whether actions
+statements, with their conditions left out, whose variables are filled in. It can judge that much: whether actions
 and resources match. Conditions have only our own tests, `tests/cloud/test_policy.py`, and parliament's knowledge of
 which keys an action has.
 """

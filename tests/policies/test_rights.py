@@ -1,4 +1,4 @@
-"""What the documents amount to: the function cannot reach beyond its forges, and the boundary fits the roles and little else."""
+"""Effects of the documents: the function cannot reach beyond its forges; the boundary fits the roles and little else."""
 
 import json
 
@@ -32,7 +32,7 @@ ROLES: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 
-# What AWS's policies allow and the boundary does not, and why nothing is missed.
+# The actions that AWS's policies allow and the boundary does not, and why nothing is missed.
 WITHHELD = {
     ("InstanceRole", "ecs:CreateCluster"): "the agent joins the cluster that Batch has made",
     ("FleetRole", "elasticloadbalancing:RegisterInstancesWithLoadBalancer"): "a forge has no load balancer",

@@ -1,4 +1,4 @@
-"""The template says what the documents in `policies/` say, and what the function counts on."""
+"""The template says the same as the documents in `policies/`, and sets all that the function counts on."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_a_feature_that_is_not_wanted_leaves_its_statements_out(parameter: str, 
     without = held(Template(TEXT, **{parameter: "false"}))["forge-policy.json"]["Statement"]
     assert without == [statement for statement in everything if not statement["Sid"].startswith(start)]
     assert len(without) < len(everything)
-    # It may still look, so that a Delete finds what was made before the feature was turned off.
+    # It may still look, so that a Delete finds the file systems that were made before the feature was turned off.
     actions = [action for statement in without for action in documents.listed(statement["Action"])]
     assert all(":Describe" in action for action in actions if action.startswith(services))
 

@@ -1,4 +1,4 @@
-"""Holds what the function's policy allows against what the integration tests made it do.
+"""Holds the actions that the function's policy allows against those that the integration tests made it use.
 
 Run after `cargo test`, once for all its processes: a right that no test needs is one too many, unless it stands
 below with the reason why it is needed all the same. A call that was denied outside of a trial fails too.

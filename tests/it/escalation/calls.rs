@@ -1,4 +1,4 @@
-//! What somebody may call who holds the rights of the function's role.
+//! The calls of an attacker who holds the rights of the function's role.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -348,7 +348,7 @@ impl Stage {
         ]
     }
 
-    /// Makes a call: what was asked of the policy and not allowed, if anything.
+    /// Makes a call: returns the action that the policy was asked for and did not allow, if any.
     async fn make(&self, attempt: Attempt) -> (u16, Option<String>) {
         let Attempt { what, method, service, path, target, body } = attempt;
         let seq = self.aws.now().await;
@@ -368,7 +368,7 @@ impl Stage {
     }
 }
 
-/// What the policy denies.
+/// The calls that the policy denies.
 pub(super) async fn denied() -> Vec<Row> {
     let stage = stage().await;
     let before = stage.aws.state().await;
@@ -388,7 +388,7 @@ pub(super) async fn denied() -> Vec<Row> {
     rows
 }
 
-/// What it cannot deny.
+/// The calls that it cannot deny.
 pub(super) async fn left() -> Vec<Row> {
     let stage = stage().await;
     let account = &stage.aws.cloud.id;

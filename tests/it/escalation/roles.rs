@@ -1,4 +1,4 @@
-//! What the roles of a forge may do.
+//! The rights of the roles of a forge.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ async fn ask(aws: &TestAccount, role: &str, asks: &[Ask]) -> Vec<(bool, String)>
     aws.cloud.may(role, json!(asks)).await
 }
 
-/// A stack that asks for everything gets what the boundary lets through.
+/// A stack that asks for everything gets only the rights within the boundary.
 pub(super) async fn under_the_boundary(aws: &TestAccount) -> Vec<Row> {
     const BEYOND: [Ask; 19] = [
         ("iam:CreateRole", "arn:aws:iam::ACCOUNT:role/TowerForge-Evil1-ServiceRole", None),
@@ -90,7 +90,7 @@ pub(super) async fn under_the_boundary(aws: &TestAccount) -> Vec<Row> {
 
 #[tokio::test]
 async fn the_roles_of_a_forge_reach_what_it_needs_and_no_more() {
-    // Whose role it is, what it asks, and whether it may.
+    // The role, the action that it asks for, and whether it is allowed.
     const CASES: [(&str, Ask, bool); 30] = [
         ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::lab-data/work/a", None), true),
         ("InstanceRole", ("s3:PutObject", "arn:aws:s3:::lab-data/work/a", None), true),

@@ -1,4 +1,4 @@
-//! What a stack may say.
+//! Attempts with the properties of a stack.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{Row, with};
 use crate::runtime_api::Outcome;
 use crate::test_account::TestAccount;
 
-/// What is tried, and a word that the refusal must hold.
+/// The attempts, each with a word that the refusal must hold.
 fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
     let role = |name: &str| format!("arn:aws:iam::{account}:role/{name}");
     vec![
@@ -144,7 +144,7 @@ pub(super) async fn properties(aws: &TestAccount) -> Vec<Row> {
     rows
 }
 
-/// Nothing has been called but what orders operations: CloudFormation and the claim's table.
+/// Only the calls that order operations have been made: those to CloudFormation and to the claim's table.
 async fn refused_at_once(aws: &TestAccount, what: &str, seq: u64) {
     let mut calls = aws.calls().await.since(seq).by_operation();
     calls.retain(|call, _| call != "cloudformation:DescribeStackResource" && !call.starts_with("dynamodb:"));
@@ -199,7 +199,7 @@ pub(super) async fn foreign_forge() -> Vec<Row> {
     rows
 }
 
-/// What a reason says, without the code before it and the advice after it.
+/// The sentence in a reason, without the code before it and the advice after it.
 fn sentence(reason: &str, account: &str) -> String {
     let text = reason.replace(account, "123456789012");
     let text = text.split_once("] ").map_or(text.as_str(), |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! The options, each with what shows its effect: six forges that say all of them between each other.
+//! The options, each with the evidence of its effect: six forges that together set all of them.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub(super) type Row = (&'static str, fn(&Made) -> bool);
 /// A forge, and the properties that it shows.
 pub(super) struct Case {
     pub(super) name: &'static str,
-    /// In capitals what is known only when the account has been seeded.
+    /// Values that are known only when the account has been seeded are in capitals.
     pub(super) properties: Value,
     pub(super) rows: &'static [Row],
 }

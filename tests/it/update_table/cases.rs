@@ -1,4 +1,4 @@
-//! Every property changed alone: what a forge is before, what is said then, and what follows.
+//! Every property changed alone: the forge before, the change, and its effect.
 
 use serde_json::{Value, json};
 use tower_forge_core::properties::table::Effect;
@@ -7,13 +7,13 @@ use tower_forge_core::properties::table::Effect;
 pub(super) struct Case {
     /// The property.
     pub(super) name: &'static str,
-    /// What the forge has besides the minimum, before and after.
+    /// The properties of the forge besides the minimum, before and after.
     pub(super) with: Value,
     /// The property before; null is absent.
     pub(super) from: Value,
     /// The property afterwards; null is absent.
     pub(super) to: Value,
-    /// What happens.
+    /// The effect of the change.
     pub(super) effect: Effect,
     /// The ends of names of resources that stay although a fresh forge would not have them.
     pub(super) stays: &'static [&'static str],
@@ -38,7 +38,7 @@ fn case(name: &'static str, from: Value, to: Value, effect: Effect) -> Case {
     Case { name, with: json!({}), from, to, effect, stays: &[] }
 }
 
-/// All cases. `{vpc}`, `{subnet}`, `{group}`, `{efs}` and the like stand for what the account has.
+/// All cases. `{vpc}`, `{subnet}`, `{group}`, `{efs}` and the like stand for resources of the account.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = work_and_fusion();
     cases.extend(environments());

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tower_forge_core::user_data::{Boot, user_data};
 
-/// What every stand-in does: it notes its call, gives the output that is prepared for it, and fails as often as it
+/// The script of every stand-in: it notes its call, prints the prepared output, and fails as often as it
 /// is told to.
 const STAND_IN: &str = r#"#!/bin/bash
 name=${0##*/}
@@ -68,7 +68,7 @@ pub(super) struct Sandbox {
     folder: PathBuf,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(super) struct Run {
     pub(super) code: i32,
     pub(super) output: String,
@@ -188,7 +188,7 @@ pub(super) fn script_of(text: &str) -> &str {
     &text[start..end]
 }
 
-/// Whether a tool is content with some text, and what it says. It is looked for as `make` installs it, then in PATH.
+/// Whether a tool accepts a text, and its output. It is looked for as `make` installs it, then in PATH.
 pub(super) fn tool(name: &str, arguments: &[&str], input: &str) -> (bool, String) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = [".venv/bin", ".tools/bin"].map(|folder| package.join(folder).join(name));
