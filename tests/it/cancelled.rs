@@ -1,11 +1,13 @@
 //! Events whose time is over: Lambda repeats them after CloudFormation has gone on.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use serde_json::json;
 
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
+use crate::matrix::{Case, Figures, Phase, run};
+use crate::overlaps::two_processes;
 use crate::test_account::{Setting, TestAccount};
 
 #[tokio::test]
@@ -111,4 +113,62 @@ async fn the_same_event_after_its_failure_is_answered_alike() {
     aws.assert_nothing_left().await;
     // A deployment that is tried again makes it.
     stack.create().await.expect_success();
+}
+
+/// The calls of a Create that change something, one of each sort.
+async fn writes_of_a_create(figures: &Mutex<Figures>) -> BTreeSet<String> {
+    let case = Case::begin("an ordinary Create".to_owned(), figures).await;
+    case.play(Phase::Create).await.expect_success();
+    let writes = case.aws.calls().await.mutating().by_operation().into_keys().collect();
+    case.play(Phase::Delete).await.expect_success();
+    case.end().await;
+    writes
+}
+
+/// A Create one of whose calls hangs for a while, and a Delete that begins meanwhile.
+///
+/// Either the Delete comes with an ID that CloudFormation has made up, and the Create goes on; or with the forge's,
+/// because another delivery of the Create was answered, and this one dies after its next write.
+async fn deleted_during(write: &str, known: bool, figures: &Mutex<Figures>) {
+    let id = if known { "the forge's ID" } else { "an ID that was made up" };
+    let case = Case::begin(format!("deleted by {id} during {write}"), figures).await;
+    let (aws, stack) = (&case.aws, &case.stack);
+    let (creating, deleting) = two_processes(aws).await;
+    let late = Fault::slow(15.0).of(&creating.app).on(write);
+    // The Delete takes its time too, for the role that the instance profile holds.
+    let slow = Fault::slow(15.0).of(&deleting.app).on_changes().about("InstanceRole");
+    let death = Fault::kill_after(creating.pid).of(&creating.app).on_changes();
+    aws.cloud.put_faults(&[late, slow.clone()]).await;
+    stack.put_statuses("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS").await;
+    let create = stack.request(stack.create_event(), Duration::ZERO);
+    create.delivered();
+    let (lambda, event) = (aws.lambda.clone(), create.event.to_string());
+    let create = tokio::spawn(async move { lambda.invoke(&event).await });
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    while aws.cloud.fault_hits().await[0] == 0 {
+        ticks.tick().await;
+        assert!(!create.is_finished(), "no Create goes by without {write}");
+    }
+    if known {
+        aws.cloud.put_faults(&[death, slow]).await;
+        stack.learn_id("Cafe1");
+    }
+    let deleted = stack.roll_back().await;
+    create.await.expect("it has ended");
+    case.note(|figures| {
+        figures.struck += 1;
+        if deleted.answer.as_ref().is_none_or(|answer| !answer.succeeded) {
+            figures.unconverged.push(format!("Delete by {id} during {write}: {deleted:?}"));
+        }
+    });
+    case.end().await;
+}
+
+#[tokio::test]
+async fn a_delete_during_any_sort_of_write_of_a_create_leaves_nothing() {
+    let figures = Mutex::new(Figures::default());
+    let writes = writes_of_a_create(&figures).await;
+    let trials = writes.iter().flat_map(|write| [true, false].map(|known| (write, known)));
+    run(trials.map(|(write, known)| Box::pin(deleted_during(write, known, &figures)))).await;
+    figures.into_inner().unwrap().conclude("Deletes during each sort of write of a Create");
 }

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::cloudformation::Ended;
 use crate::create_and_delete::minimal;
+use crate::ended::Ended;
 use crate::runtime_api::Outcome;
 use crate::test_account::{Setting, TestAccount};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cloudformation::{Ended, Stack};
+use crate::cloudformation::Stack;
+use crate::ended::Ended;
 use crate::faults::Fault;
 use crate::state::State;
 use crate::test_account::TestAccount;

@@ -46,6 +46,7 @@ mod crowd;
 mod dead_letters;
 mod deliveries;
 mod edge;
+mod ended;
 mod escalation;
 mod examples;
 mod fault_matrix;

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, future::Future, sync::Mutex};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use crate::cloudformation::{Ended, Stack};
+use crate::cloudformation::Stack;
+use crate::ended::Ended;
 use crate::faults::Fault;
 use crate::test_account::{Setting, TestAccount};
 

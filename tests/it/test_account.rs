@@ -12,7 +12,8 @@ use std::{
 use serde_json::Value;
 
 use crate::cloud::Account;
-use crate::cloudformation::{CloudFormation, Ended, Request, Stack};
+use crate::cloudformation::{CloudFormation, Request, Stack};
+use crate::ended::Ended;
 use crate::lambda::Lambda;
 use crate::response_url::{ResponseUrls, SIGNATURE};
 use crate::rights::{self, Rights};
