@@ -94,7 +94,8 @@ impl World {
             }
             return;
         }
-        if judge.shared.released.contains(by) {
+        // In an empty table a late first try finds nothing to compare; the claim is stale later.
+        if judge.shared.released.contains(by) && self.ledger.borrow().lost_at.is_none() {
             self.fail(format!("{by} claims the forge again, which it has released"));
         }
         if let Some(before) = before.filter(|before| before.by != *by) {
