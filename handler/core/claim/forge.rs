@@ -51,13 +51,15 @@ impl Claimant {
         }
     }
 
-    /// Gives the forge back as it was, because this invocation has neither looked at it nor changed it.
+    /// Gives the forge back as it was, because this invocation has neither looked at it nor changed it. An earlier holder of
+    /// the same stack may still be active; another stack's was not, or this one could not have claimed the forge.
     pub fn give_forge_back(&self, forge: &str, old: &Item) -> Update {
+        let busy = old.busy && old.stack == self.stack_id;
         Update {
             key: forge_key(forge),
             edits: vec![
                 Edit::Set("stack", Value::S(old.stack.clone())),
-                Edit::Set("busy", Value::Bool(old.busy)),
+                Edit::Set("busy", Value::Bool(busy)),
             ],
             condition: Condition::Is(&["by"], Value::S(self.by.clone())),
         }

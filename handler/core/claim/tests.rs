@@ -170,6 +170,22 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
 }
 
 #[test]
+fn a_forge_that_is_given_back_after_a_stale_claim_is_free() {
+    let mut item = None;
+    let ours = claimant(Verb::Create, 3 * 3600, "c", "1/1");
+    let theirs = Claimant { stack_id: "another".into(), ..claimant(Verb::Create, 0, "x", "9/1") };
+    assert!(claim_forge(&mut item, &theirs, None));
+    let stale = seen(item.as_ref()).unwrap();
+    assert!(claim_forge(&mut item, &ours, Some(&stale)));
+    assert!(matches!(ours.give_forge_back("Lab7", &stale).apply(&mut item), Updated::Done(_)));
+    let given = seen(item.as_ref());
+    let again = Claimant { signed: 3 * 3600 + 10, by: "9/2".into(), ..theirs };
+    assert!(claim_forge(&mut item.clone(), &again, given.as_ref()), "the stale holder's stack");
+    let third = Claimant { stack_id: "a third".into(), ..again };
+    assert!(claim_forge(&mut item, &third, given.as_ref()));
+}
+
+#[test]
 fn who_has_lost_the_resource_does_not_take_the_forge_back() {
     let mut item = None;
     let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 20, "d", "2/1"));

@@ -190,8 +190,11 @@ impl World {
         let looked = judge.looked[stack as usize].max(judge.claim_of(by));
         judge.looked[stack as usize] = looked;
         let may_be_old = judge.shared.note_look(self.now(), stack, by, forge);
-        // Without its item nobody knows when another stack changed the forge.
-        if may_be_old && self.ledger.borrow().lost_at.is_none() {
+        // An invocation that woke up and has lost the resource changes nothing any more. And without its item nobody knows
+        // when another stack changed the forge.
+        let until = judge.named_until.get(by).copied().unwrap_or_default();
+        let is_named = until.saturating_add(V) >= self.now();
+        if may_be_old && is_named && self.ledger.borrow().lost_at.is_none() {
             self.fail(format!("{by} looks at the forge before reads show the other stack's changes"));
         }
     }
