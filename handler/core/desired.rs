@@ -87,8 +87,8 @@ impl Context {
     }
 }
 
-/// Everything that follows from a request alone, made once for an operation: to fill in policies, to hash and to write scripts
-/// takes longer than all else that is done after a look.
+/// Everything that follows from a request alone, made once for an operation: to fill in policies, to hash and to write
+/// scripts takes longer than all else that is done after a look.
 #[derive(Clone, Debug)]
 pub struct Draft {
     roles: BTreeMap<RoleKind, Spec>,
@@ -243,8 +243,8 @@ impl LazyNetwork<'_> {
     }
 }
 
-/// The resources that a forge still needs while it is being deleted: Batch deletes no environment whose service role is gone, and such
-/// an environment stays INVALID for ever.
+/// The resources that a forge still needs while it is being deleted: Batch deletes no environment whose service role is
+/// gone, and such an environment stays INVALID for ever.
 pub fn desired_while_deleting(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
     let ours = inventory.all::<ComputeEnvironment>().any(|(existing, _)| cx.owner.owns(&existing.tags));
     let name = cx.names.role(RoleKind::Service);
