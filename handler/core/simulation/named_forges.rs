@@ -4,14 +4,14 @@ use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Ms, S};
 use crate::lambda::sweep_once;
 use crate::named::{SMOOTH, has, play};
-use crate::shared::FORGE;
+use crate::shared::{FORGE, WORK_QUEUE};
 use crate::stacks::Stack;
 use crate::template::Template;
 use crate::world::Mix;
 use std::cell::Cell;
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
-use tower_forge_core::resource::{ResourceId, Tags};
+use tower_forge_core::resource::{Kind, ResourceId, Tags};
 
 /// A Delete deletes the forge.
 const DISPOSES: Template = Template { named: true, ..Template::PLAIN };
@@ -192,6 +192,28 @@ fn what_another_stack_has_released_of_its_forge_is_not_deleted() {
         stack.delete_forge(RELEASES).await;
         second.must_create(DISPOSES).await;
         second.delete_forge(DISPOSES).await;
+    });
+}
+
+/// Only its work queue says that a forge is released. Here somebody has deleted it.
+#[test]
+fn a_released_forge_without_a_work_queue_is_deleted_by_who_names_it() {
+    play(SMOOTH, |stack| async move {
+        stack.must_create(RELEASES).await;
+        stack.delete_forge(RELEASES).await;
+        stack.world.sim.sleep(60 * S).await;
+        stack.world.remove(&ResourceId::new(Kind::JobQueue, WORK_QUEUE));
+
+        let (second, world) = (stack.second(), Rc::clone(&stack.world));
+        let denies = move || world.view(Stack::Second).borrow_mut().denied = Some("batch:CreateJobQueue");
+        stack.world.sim.at(stack.world.now() + 100, denies);
+        if is_success(&second.create_forge(DISPOSES).await) {
+            stack.world.fail("the Create did not fail");
+        }
+        second.delete_forge(DISPOSES).await;
+        if !stack.rest().is_empty() {
+            stack.world.fail(format!("left are {:?}", stack.rest()));
+        }
     });
 }
 
