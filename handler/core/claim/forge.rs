@@ -22,7 +22,8 @@ impl Claimant {
     /// holder.
     pub fn claim_forge(&self, forge: &str, seen: Option<&Item>, now: Timestamp) -> Update {
         let text = |text: &str| Value::S(text.to_owned());
-        let seen = seen.map(|item| Condition::Is(&["by"], text(&item.by)));
+        let others = seen.filter(|item| item.by != self.by);
+        let seen = others.map(|item| Condition::Is(&["by"], text(&item.by)));
         // A retry, but not a late first try after the release: nobody would release the forge again.
         let mine = Condition::All(vec![
             Condition::Is(&["by"], text(&self.by)),

@@ -156,12 +156,18 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
     let theirs = Claimant { stack_id: "another".into(), ..claimant(Verb::Create, 20, "x", "9/1") };
     assert!(claim_forge(&mut item, &ours, None));
     let now = seen(item.as_ref());
+    assert!(claim_forge(&mut item, &ours, now.as_ref()), "it had claimed without knowing");
     assert!(!claim_forge(&mut item, &theirs, None), "it did not exist when it was seen");
     assert!(!claim_forge(&mut item, &theirs, now.as_ref()), "somebody is at work");
     let later = Claimant { signed: 20 + 3 * 3600, ..theirs.clone() };
     assert!(claim_forge(&mut item.clone(), &later, now.as_ref()), "nobody works for so long");
     ours.release_forge("Lab7", Timestamp::from_secs(30)).apply(&mut item);
-    assert!(!claim_forge(&mut item, &ours, None), "a late first try: nobody would release the forge again");
+    for seen in [None, now.as_ref()] {
+        assert!(
+            !claim_forge(&mut item, &ours, seen),
+            "a late first try: nobody would release the forge again"
+        );
+    }
     let now = seen(item.as_ref());
     assert!(claim_forge(&mut item, &theirs, now.as_ref()));
     assert!(claim_forge(&mut item, &theirs, now.as_ref()), "a retry after a lost answer wins again");
