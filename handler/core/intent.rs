@@ -14,10 +14,9 @@ use crate::network::Network;
 use crate::owner::Owner;
 use crate::port::Timestamp;
 use crate::properties::{self, Properties};
-use crate::registry::{Desired, Spec};
+use crate::registry::Desired;
 use crate::resource::{Kind, ResourceId};
 use crate::resources::fsx::Fsx;
-use crate::resources::job_queue::{self, JobQueue};
 use crate::respond::{LIMIT, Response};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -52,7 +51,6 @@ pub struct Intent {
     pub shrinks: bool,
     disposes: Result<bool>,
     dropped_tags: BTreeSet<String>,
-    identity_refusal: Option<Error>,
     names_forge: Option<String>,
     stack_id: String,
     logical_id: String,
@@ -94,11 +92,6 @@ impl Intent {
                 .map_err(|fault| Error::Invalid(vec![fault.to_string()])),
             shrinks: shrinks(wanted.as_ref(), old_properties.as_ref()),
             dropped_tags: dropped_tags(wanted.as_ref(), old_properties.as_ref()),
-            identity_refusal: if is_update {
-                identity_refusal(raw, old, &forge, incoming.as_ref())
-            } else {
-                None
-            },
             names_forge: properties::forge_id(raw),
             stack_id: request.envelope.stack_id.clone(),
             logical_id: request.envelope.logical_id.clone(),
@@ -179,11 +172,6 @@ impl Intent {
         let asks_to_shrink = !is_rollback && (self.verb == Verb::Create || self.shrinks);
         let grown = if asks_to_shrink { None } else { grown(cx, wanted, inventory) };
         let mut resources = desired(cx, grown.as_ref().unwrap_or(wanted), draft, network, inventory)?;
-        if let Some(refusal) = &self.identity_refusal
-            && !is_behind_queues(&resources, inventory)
-        {
-            return Err(refusal.clone());
-        }
         let work_queue = ResourceId::new(Kind::JobQueue, cx.names.queue(Pool::Work));
         if desired::is_released(cx, inventory) {
             desired::put_last(&mut resources, &work_queue);
@@ -313,45 +301,6 @@ fn dropped_tags(wanted: Option<&Result<Properties>>, old: Option<&Result<Propert
 fn shrinks(wanted: Option<&Result<Properties>>, old: Option<&Result<Properties>>) -> bool {
     let (Some(Ok(wanted)), Some(Ok(old))) = (wanted, old) else { return false };
     wanted.fsx_size.is_some() && wanted.fsx_size < old.fsx_size
-}
-
-/// Refuses a change that no queue can carry across, where the stack has fixed the forge's ID.
-fn identity_refusal(
-    raw: &Map<String, Value>,
-    old: &Map<String, Value>,
-    wanted: &ForgeId,
-    incoming: Option<&ForgeId>,
-) -> Option<Error> {
-    let (before, after) = (properties::identity(old)?, properties::identity(raw)?);
-    if incoming != Some(wanted) || properties::forge_id(raw).is_none() || before == after {
-        return None;
-    }
-    let changed = [
-        ("Arm64Enabled", before.arm64 != after.arm64),
-        ("FargateHeadEnabled", before.fargate_head != after.fargate_head),
-        ("SchedulingPolicyArn (whether there is one)", before.scheduling_policy != after.scheduling_policy),
-    ];
-    let changed: Vec<&str> =
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect();
-    Some(Error::Refused(format!(
-        "{} cannot change behind the same queues, and ForgeId fixes them to {wanted}; change ForgeId too, and \
-         CloudFormation replaces the forge",
-        changed.join(", ")
-    )))
-}
-
-/// Whether the queues are as desired already, as when the refusal of another identity is rolled back: the first state
-/// has never been left then.
-fn is_behind_queues(desired: &[Desired], inventory: &Inventory) -> bool {
-    let queues = desired.iter().filter_map(|resource| match &resource.spec {
-        Some(Spec::JobQueue(spec)) => Some((spec, inventory.find::<JobQueue>(&resource.id.name))),
-        _ => None,
-    });
-    let holds = |spec: &job_queue::Spec, observed: &job_queue::Observed| {
-        observed.order.first() == spec.order.first()
-            && observed.scheduling_policy.is_some() == spec.scheduling_policy.is_some()
-    };
-    queues.into_iter().all(|(spec, found)| found.is_some_and(|(_, observed)| holds(spec, observed)))
 }
 
 /// The properties with the current size of a file system that has grown: nothing shrinks, and a rollback must not

@@ -20,6 +20,8 @@ pub const LOGICAL_TAG: &str = "towerforge:logical-id";
 pub const RETIRING_TAG: &str = "towerforge:retiring";
 /// The tag of a work queue whose forge has been completed once.
 pub const COMPLETED_TAG: &str = "towerforge:completed";
+/// The tag of a queue with the properties that it cannot change.
+pub const IDENTITY_TAG: &str = "towerforge:identity";
 /// The tag of a resource that its stack has released, and another may adopt.
 pub const RELEASED_TAG: &str = "towerforge:released";
 
@@ -41,15 +43,9 @@ impl ForgeId {
     pub fn derive(stack_id: &str, logical_id: &str, identity: Option<&Identity>) -> Self {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut text = format!("{stack_id}\n{logical_id}\n");
-        if let Some(Identity { arm64, fargate_head, scheduling_policy }) = identity {
-            for (name, set) in
-                [("arm64", arm64), ("fargate-head", fargate_head), ("scheduling-policy", scheduling_policy)]
-            {
-                if *set {
-                    text.push_str(name);
-                    text.push('\n');
-                }
-            }
+        for word in identity.map(|identity| identity.words()).unwrap_or_default() {
+            text.push_str(word);
+            text.push('\n');
         }
         let hash = Sha256::digest(text.as_bytes());
         let mut number = u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"));

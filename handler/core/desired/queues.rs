@@ -6,7 +6,8 @@
 use super::environments::Pools;
 use super::{Declared, Forge, is_usable, refused};
 use crate::error::Result;
-use crate::name::{Pool, RETIRING_TAG};
+use crate::name::{IDENTITY_TAG, Pool, RETIRING_TAG};
+use crate::properties::Identity;
 use crate::registry::{Existing, Registered as _};
 use crate::resource::{Kind, Phase, ResourceId};
 use crate::resources::compute_environment::{self, ComputeEnvironment, Lifecycle};
@@ -23,6 +24,7 @@ type Environment<'a> = (&'a Existing, &'a compute_environment::Observed);
 /// Declares the queues, and the environments that retire.
 pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     let properties = forge.properties;
+    let identity = properties.identity();
     let work: Vec<Declared> =
         [Some(&pools.work), pools.on_demand.as_ref()].into_iter().flatten().cloned().collect();
     let head = vec![pools.head.as_ref().unwrap_or(&pools.work).clone()];
@@ -32,11 +34,22 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     let serving: BTreeSet<ResourceId> =
         queues.iter().flat_map(|(_, _, wanted)| wanted).map(|Declared(id)| id.clone()).collect();
     let mut behind: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
     for (pool, priority, wanted) in queues {
         let name = forge.cx.names.queue(pool);
+        refuse_another_identity(forge, &name, identity)?;
         let attached = attached(forge, &name, &serving);
         let order = order(forge, &name, &wanted, &attached)?;
-        for (existing, _) in &attached {
+        let mut after = wanted.clone();
+        for environment in &attached {
+            let (existing, observed) = environment;
+            // It leaves the queue, although it runs jobs. It is tagged before, or it would look like the remains of an Update.
+            if !is_usable(existing) && !observed.is_idle {
+                after.push(Declared(existing.id.clone()));
+                if failed.insert(existing.id.clone()) {
+                    retire(forge, *environment, wanted.iter().map(|Declared(id)| id.clone()).collect());
+                }
+            }
             behind.entry(existing.id.clone()).or_default().push(ResourceId::new(Kind::JobQueue, &name));
         }
         let spec = job_queue::Spec {
@@ -45,19 +58,43 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
             time_limit: properties.job_state_time_limit,
             scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| pool == Pool::Work),
         };
-        forge.declare::<JobQueue>(name, spec, &wanted);
+        forge.declare::<JobQueue>(name, spec, &after);
+        let tags = &mut forge.resources.last_mut().expect("the queue has just been declared").tags;
+        tags.insert(IDENTITY_TAG.to_owned(), identity.tag());
     }
-    for (existing, observed) in retiring(forge, &serving, &behind) {
-        let after = behind.remove(&existing.id).unwrap_or_default();
-        let spec = compute_environment::Spec {
-            lifecycle: Lifecycle::Draining,
-            max_vcpus: observed.max_vcpus,
-            service_role: observed.service_role.clone(),
-            resources: None,
-        };
-        forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);
+    for environment in retiring(forge, &serving, &behind) {
+        let (existing, _) = environment;
+        if !failed.contains(&existing.id) {
+            retire(forge, environment, behind.remove(&existing.id).unwrap_or_default());
+        }
     }
     Ok(())
+}
+
+fn retire(forge: &mut Forge<'_>, (existing, observed): Environment<'_>, after: Vec<ResourceId>) {
+    let spec = compute_environment::Spec {
+        lifecycle: Lifecycle::Draining,
+        max_vcpus: observed.max_vcpus,
+        service_role: observed.service_role.clone(),
+        resources: None,
+    };
+    forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);
+}
+
+/// Refuses a change that no queue can carry across. Derived IDs differ then, so the stack has fixed the forge's ID.
+fn refuse_another_identity(forge: &Forge<'_>, queue: &str, wanted: Identity) -> Result<()> {
+    let existing = forge.inventory.find::<JobQueue>(queue).map(|(existing, _)| &existing.tags);
+    let ours = existing.filter(|tags| forge.cx.owner.owns(tags));
+    let identity = ours.and_then(|tags| tags.get(IDENTITY_TAG)).and_then(|tag| Identity::from_tag(tag));
+    let changed = identity.map(|identity| identity.differences(wanted)).unwrap_or_default();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "job queue {queue} exists, and a queue cannot change this: {} when it was made; leave that so, or change \
+         ForgeId too, and the forge is made anew behind other queues",
+        changed.join(", ")
+    )))
 }
 
 /// The environments of a queue that should no longer be active.

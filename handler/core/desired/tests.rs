@@ -146,7 +146,7 @@ pub(crate) fn forge_of(wanted: &Properties) -> Inventory {
 fn plan_for(wanted: &Properties, inventory: &Inventory) -> Plan {
     let resources =
         desired(&context(), wanted, &Draft::of(&context(), wanted), &network(), inventory).unwrap();
-    plan(&resources, inventory, &context().owner, &|_| false)
+    plan(&resources, inventory, &context().owner)
 }
 
 fn check(plan: &Plan, expected: Expect) {
@@ -261,6 +261,42 @@ fn a_file_system_comes_before_what_mounts_it() {
     let template = plan.steps.iter().find(|step| step.id.kind == Kind::LaunchTemplate).unwrap();
     assert_eq!(template.after, [ResourceId::new(Kind::Efs, "TowerForge-Cafe")]);
     assert!(template.id.name.ends_with(LATER));
+}
+
+#[test]
+fn an_invalid_environment_that_runs_jobs_retires_before_it_leaves_its_queue() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let serving = inventory.all::<ComputeEnvironment>().find(|(each, _)| each.id.name.contains("-work-"));
+    let id = serving.unwrap().0.id.clone();
+    let old = inventory.resources.get_mut(&id).unwrap();
+    old.phase = Phase::Broken("CLIENT_ERROR".to_owned());
+    let Observed::ComputeEnvironment(observed) = &mut old.observed else { unreachable!() };
+    Arc::make_mut(observed).is_idle = false;
+
+    let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let resources =
+        desired(&context(), &wanted, &Draft::of(&context(), &wanted), &network(), &inventory).unwrap();
+    let find = |id: &ResourceId| resources.iter().find(|resource| resource.id == *id).unwrap();
+    let retires = find(&id);
+    assert!(retires.is_draining && retires.tags.contains_key(RETIRING_TAG));
+    let queue = find(&ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work"));
+    assert!(queue.after.contains(&id));
+    let Some(Spec::JobQueue(spec)) = &queue.spec else { unreachable!() };
+    assert!(!spec.order.iter().any(|arn| arn.ends_with(&id.name)), "Batch takes only valid ones");
+}
+
+#[test]
+fn another_identity_is_refused_while_a_queue_has_the_old_one() {
+    let raw = json!({"WaveEnabled": "true", "Fusion2Enabled": "true", "FargateHeadEnabled": "true"});
+    let (plain, fargate) = (properties(json!({})), properties(raw));
+    let desire = |inventory: &Inventory| {
+        desired(&context(), &fargate, &Draft::of(&context(), &fargate), &network(), inventory)
+    };
+    let mut inventory = forge_of(&plain);
+    let err = desire(&inventory).unwrap_err().to_string();
+    assert!(err.contains("FargateHeadEnabled was false") && !err.contains("Arm64Enabled"), "{err}");
+    inventory.resources.retain(|id, _| id.kind != Kind::JobQueue);
+    assert!(desire(&inventory).is_ok(), "nothing has it");
 }
 
 #[test]

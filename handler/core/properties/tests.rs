@@ -169,6 +169,17 @@ fn roles_and_policies_may_be_those_that_the_deployment_allows() {
 }
 
 #[test]
+fn the_tag_of_an_identity_can_be_read_again() {
+    for bits in 0..8 {
+        let is = |bit: u8| bits & bit != 0;
+        let identity = Identity { arm64: is(1), fargate_head: is(2), scheduling_policy: is(4) };
+        assert_eq!(Identity::from_tag(&identity.tag()), Some(identity));
+    }
+    assert_eq!(Identity::default().tag(), "plain");
+    assert_eq!(Identity::from_tag("arm64 of-a-later-release"), None);
+}
+
+#[test]
 fn the_defaults_of_the_identity_are_frozen() {
     let frozen = Identity { arm64: false, fargate_head: false, scheduling_policy: false };
     assert_eq!(identity(&Map::new()), Some(frozen));

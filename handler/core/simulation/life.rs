@@ -46,6 +46,10 @@ impl CloudFormation {
             // It grows, or is not wanted any more.
             return Template { lustre: (old.lustre + 1200) % 3600, max_cpus, ..old };
         }
+        if self.chance(if old.named { 150 } else { 20 }) {
+            self.world.count("ForgeId changes");
+            return Template { named: !old.named, max_cpus, ..old };
+        }
         match self.world.sim.rng.range(0, 99) {
             0..30 => Template { max_cpus, ..old },
             30..60 => Template { types: (old.types + 1) % 3, max_cpus, ..old },
@@ -78,9 +82,7 @@ impl CloudFormation {
         // Whatever is still on its way arrives.
         world.sim.sleep(3 * 3600 * S).await;
         self.check_left();
-        if named {
-            self.adopt_the_rest().await;
-        }
+        self.adopt_the_rest().await;
     }
 
     /// After their ends the stacks have nothing left that they have not released.

@@ -37,6 +37,7 @@ const SOMETIMES: &[&str] = &[
     "CloudFormation cancels",
     "CloudFormation's clock is set back",
     "CloudFormation's time is over",
+    "ForgeId changes",
     "Delete fails, and is tried again",
     "a Create is refused because another stack has the forge",
     "a Create waits for another stack's claim on the forge",

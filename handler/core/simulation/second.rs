@@ -2,14 +2,15 @@
 
 use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
-use crate::shared::is_of_it;
+use crate::shared::{WORK_QUEUE, is_of_it};
 use crate::stack_view::StackView;
 use crate::stacks::Stack;
 use crate::template::Template;
 use std::cell::Cell;
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
-use tower_forge_core::resource::ResourceId;
+use tower_forge_core::name::IDENTITY_TAG;
+use tower_forge_core::resource::{Kind, ResourceId};
 
 /// How long the second stack waits for a moment of the first.
 const PATIENCE: Ms = 2 * 3600 * S;
@@ -105,12 +106,22 @@ impl CloudFormation {
         world.fail(format!("nobody can adopt {:?}", self.rest()));
     }
 
+    /// The properties that the work queue cannot change; see [`Template::identity`].
+    fn identity_of_rest(&self) -> usize {
+        let queue = self.world.truth(&ResourceId::new(Kind::JobQueue, WORK_QUEUE));
+        match queue.as_ref().and_then(|queue| queue.existing.tags.get(IDENTITY_TAG)).map(String::as_str) {
+            None | Some("plain") => 0,
+            Some("fargate-head") => 1,
+            Some(_) => 2,
+        }
+    }
+
     /// Creates and deletes a stack that names the forge; returns whether the Create succeeded.
     async fn adopt_and_delete(&self) -> bool {
         self.view().borrow_mut().is_ending = false;
         self.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
         let request_id = self.request_id();
-        let template = Template { named: true, ..Template::PLAIN };
+        let template = Template { named: true, identity: self.identity_of_rest(), ..Template::PLAIN };
         let ask = Ask {
             verb: Verb::Create,
             physical_id: None,
