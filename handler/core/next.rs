@@ -284,17 +284,24 @@ fn repair(
 ) -> Result<Vec<Write>> {
     let is_held = situation.inventory.referrers(&existing.id).next().is_some();
     let repairs = history.repairs.get(&existing.id).copied().unwrap_or_default();
-    match repairs {
-        _ if is_young(existing, situation.inventory, &situation.now) => Ok(existing.revalidate()),
-        0..REVALIDATIONS => Ok(existing.revalidate()),
-        // Disabled, then deleted; the next plan makes it anew.
-        REVALIDATIONS..=3 if !is_held => Ok(existing.delete()),
-        _ => Err(Error::Broken { resource: existing.id.to_string(), reason: reason.to_owned() }),
+    if !recreates(existing, history, situation) {
+        return Ok(existing.revalidate());
     }
+    if is_held || repairs >= REVALIDATIONS + 2 {
+        return Err(Error::Broken { resource: existing.id.to_string(), reason: reason.to_owned() });
+    }
+    // Disabled, then deleted; the next plan makes it anew.
+    Ok(existing.delete())
+}
+
+/// Whether revalidating a broken resource is of no use any more.
+fn recreates(existing: &Existing, history: &History, situation: &Situation<'_>) -> bool {
+    let repairs = history.repairs.get(&existing.id).copied().unwrap_or_default();
+    repairs >= REVALIDATIONS && !is_young(existing, situation.inventory, &situation.now)
 }
 
 /// Whether a resource refers to something so young that its service may not know it yet.
-pub fn is_young(existing: &Existing, inventory: &Inventory, now: &Now) -> bool {
+fn is_young(existing: &Existing, inventory: &Inventory, now: &Now) -> bool {
     let created = existing.refs.iter().filter_map(|id| inventory.get(id)?.created).max();
     created.is_some_and(|created| now.since(Timestamp::from_secs(created)) < IAM_LAG)
 }

@@ -9,7 +9,7 @@
 use crate::inventory::Inventory;
 use crate::owner::{Owner, describe_owner};
 use crate::registry::{Desired, Existing};
-use crate::resource::{Change, Phase, Recovery, ResourceId};
+use crate::resource::{Change, Phase, ResourceId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -77,18 +77,11 @@ pub struct Plan {
 }
 
 /// Compares the desired resources, given in an order of creation, with the observed ones.
-///
-/// `may_lag` says whether something that a resource refers to is so young that AWS may not know it everywhere yet.
-pub fn plan(
-    desired: &[Desired],
-    inventory: &Inventory,
-    owner: &Owner,
-    may_lag: &dyn Fn(&Existing) -> bool,
-) -> Plan {
+pub fn plan(desired: &[Desired], inventory: &Inventory, owner: &Owner) -> Plan {
     let mut plan = Plan::default();
     let mut done = BTreeSet::new();
     for resource in desired {
-        if plan_desired(resource, inventory, owner, may_lag, &done, &mut plan) {
+        if plan_desired(resource, inventory, owner, &done, &mut plan) {
             done.insert(resource.id.clone());
         }
     }
@@ -112,7 +105,6 @@ fn plan_desired(
     resource: &Desired,
     inventory: &Inventory,
     owner: &Owner,
-    may_lag: &dyn Fn(&Existing) -> bool,
     done: &BTreeSet<ResourceId>,
     plan: &mut Plan,
 ) -> bool {
@@ -136,7 +128,7 @@ fn plan_desired(
             false
         }
         Phase::Broken(reason) if !resource.is_draining => {
-            if existing.recovery(reason, may_lag(existing)) == Recovery::Revalidate {
+            if !existing.revalidate().is_empty() {
                 return step(Action::Repair(reason.clone()), reason.clone());
             }
             plan.broken.push((id.clone(), reason.clone()));

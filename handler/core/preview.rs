@@ -8,7 +8,6 @@ use crate::intent::Intent;
 use crate::inventory::Inventory;
 use crate::name::ForgeId;
 use crate::network::Network;
-use crate::next::is_young;
 use crate::plan::{Action, Plan, plan};
 use crate::port::{Cloud, Timestamp};
 use crate::properties;
@@ -45,7 +44,7 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
         inventory.replace(kind, listing);
     }
     let desired = intent.decide(&cx, &network, &inventory, false)?;
-    let plan = plan(&desired, &inventory, &cx.owner, &|existing| is_young(existing, &inventory, &now));
+    let plan = plan(&desired, &inventory, &cx.owner);
     let incoming = intent.incoming.as_ref().filter(|incoming| **incoming != intent.forge);
     let replaces = incoming.filter(|_| intent.wanted.is_some());
     let changed = match &request.operation {

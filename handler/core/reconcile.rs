@@ -9,12 +9,12 @@ use crate::error::{Error, Result, ServiceError, chain};
 use crate::inventory::Inventory;
 use crate::name::Names;
 use crate::network::Network;
-use crate::next::{self, History, Next, Situation, enter, is_young, next};
+use crate::next::{self, History, Next, Situation, enter, next};
 use crate::owner::Owner;
 use crate::plan::{Plan, Step, plan};
 use crate::port::{Cloud, Now};
 use crate::properties::Properties;
-use crate::registry::{Desired, Existing};
+use crate::registry::Desired;
 use crate::resource::{Kind, ResourceId};
 use futures_util::future::{join, join_all, try_join_all};
 use std::collections::BTreeSet;
@@ -93,9 +93,7 @@ pub async fn reconcile<C: Cloud>(
         }
         let desired = desired_state(&inventory, &network)?;
         let now = writer.cloud.now();
-        let may_lag =
-            |existing: &Existing| history.has_repaired(&existing.id) || is_young(existing, &inventory, &now);
-        let plan = plan(&desired, &inventory, target.owner, &may_lag);
+        let plan = plan(&desired, &inventory, target.owner);
         history.forget_settled(&plan);
         let situation = Situation {
             desired: &desired,

@@ -4,8 +4,7 @@ use crate::error::ServiceError;
 use crate::for_each_kind;
 use crate::inventory::Inventory;
 use crate::resource::{
-    ABSENT, Change, Found, Kind, Listing, MutatingCall, Phase, Recovery, Resource, ResourceId, TagChanges,
-    Tags, Traits,
+    ABSENT, Change, Found, Kind, Listing, MutatingCall, Phase, Resource, ResourceId, TagChanges, Tags, Traits,
 };
 use crate::resources;
 use std::collections::BTreeSet;
@@ -126,15 +125,6 @@ macro_rules! registry {
                 }
             }
 
-            /// How to mend it if it is broken for `reason`.
-            pub fn recovery(&self, reason: &str, may_lag: bool) -> Recovery {
-                match &self.observed {
-                    $(Observed::$kind(observed) => {
-                        <resources::$module::$kind as Resource>::recovery(observed, reason, may_lag)
-                    }),+
-                }
-            }
-
             /// The calls of the next step towards being gone.
             pub fn delete(&self) -> Vec<Write> {
                 let calls = match &self.observed {
@@ -145,7 +135,7 @@ macro_rules! registry {
                 writes(&self.id, calls)
             }
 
-            /// The calls that make AWS look at it again.
+            /// The calls that make AWS check it again; none if that cannot repair it.
             pub fn revalidate(&self) -> Vec<Write> {
                 let calls = match &self.observed {
                     $(Observed::$kind(observed) => {

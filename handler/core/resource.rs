@@ -223,15 +223,6 @@ pub struct AccountUse {
     pub foreign_references: Vec<(String, ResourceId)>,
 }
 
-/// The repair of a resource that AWS shows as [`Phase::Broken`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// It needs manual action.
-    None,
-    /// AWS may find it valid when it checks again.
-    Revalidate,
-}
-
 /// One mutating AWS call on a resource, for the port's `write`.
 pub trait MutatingCall {
     /// The operation as IAM spells it, e.g. `iam:CreateRole`.
@@ -279,13 +270,7 @@ pub trait Resource {
         false
     }
 
-    /// The repair of a broken resource. `may_lag`: it refers to something so young that its service may not know it
-    /// yet, whatever reason AWS gives.
-    fn recovery(_observed: &Self::Observed, _reason: &str, _may_lag: bool) -> Recovery {
-        Recovery::None
-    }
-
-    /// The calls that make AWS check a broken resource again.
+    /// The calls that make AWS check a broken resource again; none if that cannot repair it.
     fn revalidate(_observed: &Self::Observed) -> Vec<Self::Call> {
         Vec::new()
     }

@@ -1,6 +1,6 @@
 //! PURE. The attempts and observations of one invocation, and their consequences for refusals and pauses.
 
-use super::{Situation, is_young};
+use super::{Situation, is_young, recreates};
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::plan::{Action, Plan, Step};
 use crate::registry::Desired;
@@ -31,6 +31,8 @@ pub struct History {
     looks: u32,
     /// The last attempt to create each resource, whatever its result.
     begun: BTreeMap<ResourceId, Duration>,
+    /// The last attempt to stop or delete each resource, whatever its result.
+    stopped: BTreeMap<ResourceId, Duration>,
     /// The last desired state sent for each resource, whatever its result, and when.
     sent: BTreeMap<ResourceId, (Desired, Duration)>,
     /// The read lag.
@@ -84,8 +86,16 @@ impl History {
     /// Records that a step's calls were sent, though perhaps not all of them.
     pub fn note_sent(&mut self, step: &Step, situation: &Situation<'_>) {
         let now = situation.now.mono;
-        if step.action == Action::Create {
-            self.begun.insert(step.id.clone(), now);
+        match &step.action {
+            Action::Create => drop(self.begun.insert(step.id.clone(), now)),
+            Action::Disable | Action::Delete => drop(self.stopped.insert(step.id.clone(), now)),
+            Action::Repair(_) => {
+                let existing = situation.inventory.get(&step.id);
+                if existing.is_some_and(|existing| recreates(existing, self, situation)) {
+                    self.stopped.insert(step.id.clone(), now);
+                }
+            }
+            Action::Update(_) => {}
         }
         let desired = situation.desired.iter().find(|desired| desired.id == step.id);
         if let (Action::Create | Action::Update(_), Some(desired)) = (&step.action, desired) {
@@ -97,15 +107,16 @@ impl History {
     /// counts.
     ///
     /// A resource that it started to create is gone only if such an observation does not show it: a Delete that
-    /// recreates the service role must not leave it behind. And if the desired state differs from the last one sent, an
-    /// old observation may show it.
+    /// recreates the service role must not leave it behind. And if the desired state differs from the last one sent, or a
+    /// desired resource was stopped to be recreated, an old observation may show it.
     pub(super) fn unseen(&self, situation: &Situation<'_>) -> Vec<(Kind, Duration)> {
         let absent = self.begun.iter().filter(|(id, _)| situation.inventory.get(id).is_none());
         let turned = situation.desired.iter().filter_map(|desired| {
             let (sent, at) = self.sent.get(&desired.id)?;
             (sent.spec != desired.spec || sent.tags != desired.tags).then_some((&desired.id, at))
         });
-        let doubtful = absent.chain(turned).map(|(id, at)| (id.kind, *at + self.read_lag));
+        let stopped = situation.desired.iter().filter_map(|desired| self.stopped.get_key_value(&desired.id));
+        let doubtful = absent.chain(turned).chain(stopped).map(|(id, at)| (id.kind, *at + self.read_lag));
         doubtful.filter(|(kind, until)| !self.has_looked(*kind, *until)).collect()
     }
 
@@ -117,11 +128,6 @@ impl History {
 
     pub(super) fn has_looked(&self, kind: Kind, since: Duration) -> bool {
         self.looked.get(&kind).is_some_and(|looked| *looked >= since)
-    }
-
-    /// Whether a repair of the resource was attempted.
-    pub fn has_repaired(&self, id: &ResourceId) -> bool {
-        self.repairs.contains_key(id)
     }
 
     /// Records an observation that started at `begun`.

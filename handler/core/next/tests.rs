@@ -32,7 +32,7 @@ fn wanted(inventory: &Inventory) -> (Vec<Desired>, Plan) {
     let (cx, wanted) = (context(), properties(json!({})));
     let draft = crate::desired::Draft::of(&cx, &wanted);
     let desired = crate::desired::desired(&cx, &wanted, &draft, &network(), inventory).unwrap();
-    let plan = plan(&desired, inventory, &cx.owner, &|_| false);
+    let plan = plan(&desired, inventory, &cx.owner);
     (desired, plan)
 }
 
@@ -43,7 +43,7 @@ fn deleting(only_roles: bool, looked: u64, at: u64, settled: u64) -> Vec<String>
     let mut history = History::default();
     let owner = context().owner;
     history.note_look(&all(), S(looked));
-    let plan = plan(&[], &inventory, &owner, &|_| false);
+    let plan = plan(&[], &inventory, &owner);
     match next(&plan, &history, &situation(&[], &inventory, &owner, at, settled)).unwrap() {
         Next::Act(steps) => steps.iter().map(|step| step.id.to_string()).collect(),
         Next::Finish | Next::Look { .. } => Vec::new(),
@@ -142,7 +142,7 @@ fn after_deleting(accepted: &[(Kind, &str, Action)], inventory: &Inventory, at: 
         history.note_step(&step, Ok(()), &situation(100));
         history.note_unseen(&step, S(100));
     }
-    let plan = plan(&[], inventory, &owner, &|_| false);
+    let plan = plan(&[], inventory, &owner);
     match next(&plan, &history, &situation(at)).unwrap() {
         Next::Look { after, kinds } => (after.as_secs(), kinds.into_iter().collect()),
         other => panic!("{other:?}"),
@@ -264,4 +264,26 @@ fn an_environment_that_stays_invalid_is_made_anew_unless_a_queue_holds_it() {
         assert!(repaired(&held, before).unwrap_err().contains("is broken: INVALID"));
     }
     assert!(repaired(&free, 4).is_err());
+}
+
+/// An old observation shows it as it was, and the operation would end with a disabled environment.
+#[test]
+fn an_environment_that_was_disabled_to_be_made_anew_is_seen_again_before_the_end() {
+    let inventory = forge_of(&properties(json!({})));
+    let owner = context().owner;
+    let (desired, plan) = wanted(&inventory);
+    let id = environment(&inventory);
+    let step = |action| Step { id: id.clone(), action, why: String::new(), after: Vec::new() };
+    let ends = |repairs: u32, looked: u64| {
+        let mut history = History::with_read_lag(S(30));
+        history.repairs.insert(id.clone(), repairs);
+        let at = situation(&desired, &inventory, &owner, 100, 0);
+        history.note_sent(&step(Action::Repair("INVALID".to_owned())), &at);
+        history.note_look(&all(), S(looked));
+        let later = situation(&desired, &inventory, &owner, looked + 1, 0);
+        matches!(next(&plan, &history, &later), Ok(Next::Finish))
+    };
+    assert!(ends(1, 101), "a revalidation changes nothing");
+    assert!(!ends(2, 129));
+    assert!(ends(2, 130));
 }

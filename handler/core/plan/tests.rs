@@ -18,7 +18,7 @@ use serde_json::json;
 #[test]
 fn deletion_stops_queues_and_environments_at_once_and_the_rest_waits() {
     let inventory = forge_of(&properties(json!({})));
-    let plan = plan(&[], &inventory, &context().owner, &|_| false);
+    let plan = plan(&[], &inventory, &context().owner);
     let ready: Vec<String> =
         plan.ready().map(|step| format!("{} {}", step.action.as_str(), step.id)).collect();
     expect![[r#"
@@ -45,10 +45,10 @@ fn a_resource_of_another_owner_is_a_conflict_where_desired_and_invisible_where_n
         &Err(crate::error::Error::Refused("unused".into())),
         &inventory,
     );
-    let conflicts = plan(&resources.unwrap(), &inventory, &context().owner, &|_| false).conflicts;
+    let conflicts = plan(&resources.unwrap(), &inventory, &context().owner).conflicts;
     assert_eq!(conflicts.len(), 1);
     assert!(conflicts[0].1.contains("arn:theirs"), "{conflicts:?}");
-    assert!(plan(&[], &inventory, &context().owner, &|_| false).steps.iter().all(|step| step.id != id));
+    assert!(plan(&[], &inventory, &context().owner).steps.iter().all(|step| step.id != id));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! hash of all other fields, and a change of these creates another environment beside it.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Recovery, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
 use std::time::Duration;
 
 /// Batch compute environments.
@@ -239,11 +239,8 @@ impl Resource for ComputeEnvironment {
         observed.enabled
     }
 
-    fn recovery(_observed: &Observed, reason: &str, may_lag: bool) -> Recovery {
-        if may_lag || is_iam_lag(reason) { Recovery::Revalidate } else { Recovery::None }
-    }
-
-    /// Sets its role again, so that Batch checks the role again.
+    /// Sets its role again, so that Batch checks it again, whatever made it INVALID: IAM may not have propagated, for which
+    /// AWS has many texts, or somebody may have mended the cause.
     fn revalidate(observed: &Observed) -> Vec<Call> {
         let service_role = Some(observed.service_role.clone());
         vec![Call::Update(Update { enabled: Some(true), service_role, ..Update::default() })]
@@ -270,17 +267,4 @@ fn difference(spec: &Spec, observed: &Observed) -> Update {
         min_vcpus: observed.min_vcpus.filter(|now| *now != min_vcpus).map(|_| min_vcpus),
         max_vcpus: (active && observed.max_vcpus != spec.max_vcpus).then_some(spec.max_vcpus),
     }
-}
-
-/// Whether an environment is INVALID for a reason that disappears once IAM has propagated.
-fn is_iam_lag(reason: &str) -> bool {
-    [
-        "sts:AssumeRole",
-        "is not authorized to perform: ecs:",
-        "Invalid IamInstanceProfile",
-        "Instance profile",
-        "IamFleetRole is invalid",
-    ]
-    .iter()
-    .any(|text| reason.contains(text))
 }

@@ -152,7 +152,7 @@ impl World {
             Ok(desired) => desired,
             Err(err) => return Some(err.to_string()),
         };
-        let plan = plan(&desired, &inventory, &cx.owner, &|_| true);
+        let plan = plan(&desired, &inventory, &cx.owner);
         // Deletions may still be in progress: a look that lags shows the old state, which is as good.
         let is_desired = |id: &ResourceId| desired.iter().any(|desired| desired.id == *id);
         let counts = |action: &Action| !matches!(action, Action::Delete | Action::Disable);
