@@ -50,6 +50,11 @@ impl Judge {
         self.claims.get(by).copied().unwrap_or_default()
     }
 
+    /// Whether an invocation is named as the holder of its resource now.
+    pub(crate) fn is_named(&self, by: &str) -> bool {
+        self.named_until.get(by) == Some(&Ms::MAX)
+    }
+
     /// The place of the next claim.
     pub(crate) fn next_claim(&mut self) -> u64 {
         self.count += 1;

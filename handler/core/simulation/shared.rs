@@ -124,6 +124,11 @@ impl World {
             return;
         }
         let by = host.by.borrow();
+        // A late claim of the resource in a table that was lost, and is empty, is heeded without one of the forge.
+        let claims_late = self.ledger.borrow().lost_at.is_some() && self.judge.borrow().is_named(&by);
+        if claims_late {
+            return;
+        }
         let until = self.judge.borrow().shared.held_until.get(&*by).copied().unwrap_or_default();
         if until.saturating_add(V) < self.now() {
             self.fail(format!(
