@@ -157,14 +157,17 @@ def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
     known = seen.visible(settings.for_account(caller.account).now()) if seen else {}
     decision = language.decide(account.statements, ask.action, ask.resource, context | _tagged(ask, known))
     judgement = Judgement(ask.action, ask.resource, decision.allowed, decision.why, decision.hint, decision.by)
-    # A call that only the lag of tags forbids, or whose resource has just gone, lacks no right.
-    later = context | _tagged(ask, seen.latest if seen else {})
-    gone = ask.exists and not seen
-    later_allowed = language.decide(account.statements, ask.action, ask.resource, later).allowed
     # Whoever calls without naming an application is not the function, but somebody with a console.
-    if caller.app and (decision.allowed or not (gone or later_allowed)):
+    if caller.app and (decision.allowed or not _passes_later(ask, seen, context, account)):
         tally.add(judgement, account.trial)
     return judgement
+
+
+def _passes_later(ask: actions.Ask, seen: _Seen | None, context: dict[str, str], account: _Account) -> bool:
+    """Whether a refused call lacks no right: only the lag of tags forbids it, or its resource has just gone."""
+    later = context | _tagged(ask, seen.latest if seen else {})
+    gone = ask.exists and not seen
+    return gone or language.decide(account.statements, ask.action, ask.resource, later).allowed
 
 
 def _tagged(ask: actions.Ask, tags: actions.Tags) -> dict[str, str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 Context = Mapping[str, list[str]]
@@ -167,6 +168,8 @@ def _any(patterns: list[str], matches: Callable[[str], bool], excluded: list[str
     return any(map(matches, patterns))
 
 
+# The same few actions are asked about again and again, in each account.
+@cache
 def _action(pattern: str, action: str) -> bool:
     return re.fullmatch(_pattern(pattern.lower(), {}), action.lower()) is not None
 
@@ -183,6 +186,7 @@ def _prepared(operator: str, value: str, context: Context) -> str:
     return value
 
 
+@cache
 def _glob(text: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(each) or re.escape(each) for each in text)
 
@@ -192,6 +196,8 @@ def _pattern(text: str, context: Context, literal: Callable[[str], str] = _glob)
 
     The value of a variable is taken literally in any case.
     """
+    if "$" not in text:
+        return literal(text)
     out, position = "", 0
     for found in _VARIABLE.finditer(text):
         out += literal(text[position : found.start()]) + _variable(found[1], context)

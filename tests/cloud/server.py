@@ -38,11 +38,27 @@ class Handler(MotoRequestHandler):
         """Nothing, on purpose."""
 
 
+class Moto(DomainDispatcherApplication):
+    """moto's dispatcher, which would match each host against a pattern for each service of AWS."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._backends: dict[str, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """The service behind a host; the caller holds moto's lock."""
+        if host is None:
+            return None
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
 class Gate:
     """The WSGI application: the control API and, for everything else, moto behind faults and judgement."""
 
     def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = Moto()
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers one request."""
