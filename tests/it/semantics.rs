@@ -52,7 +52,8 @@ async fn an_environment_that_stays_invalid_is_given_up_with_awss_reason() {
 
 #[tokio::test]
 async fn an_environment_that_naming_its_role_again_does_not_mend_is_made_anew_once() {
-    let (aws, stack) = with(json!({ "iam_propagation": 30 })).await;
+    // Shorter than the age at which an environment is made anew.
+    let (aws, stack) = with(json!({ "iam_propagation": 120 })).await;
     aws.cloud.configure(json!({ "same_role_revalidates": false })).await;
     stack.create().await.expect_success();
     let calls = aws.calls().await;
@@ -63,7 +64,7 @@ async fn an_environment_that_naming_its_role_again_does_not_mend_is_made_anew_on
 }
 
 #[tokio::test]
-async fn an_environment_that_is_invalid_for_good_is_an_error_at_once() {
+async fn an_environment_that_is_invalid_for_good_is_an_error() {
     let aws = TestAccount::new().await;
     let stack = aws.stack(minimal());
     let id = stack.create().await.expect_success().physical_id;
@@ -170,7 +171,7 @@ async fn what_has_gone_behind_our_back_does_not_stop_a_delete() {
 #[tokio::test]
 async fn a_name_that_is_still_being_deleted_is_waited_for() {
     let aws = TestAccount::new().await;
-    aws.cloud.configure(json!({ "durations": { "ce_delete": 100 } })).await;
+    aws.cloud.configure(json!({ "durations": { "ce_delete": 400 } })).await;
     let stack = aws.stack(minimal());
     stack.create().await.expect_success();
     // A Delete that dies when Batch has begun to delete.
