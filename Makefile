@@ -23,7 +23,7 @@ tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constra
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny build deploy sam bench simulate guards soak fuzz plan invoke cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench simulate guards soak fuzz plan invoke cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## Show this list.
 demo: $(venv) $(tools) binary ## Create and delete a forge on a local AWS, and watch. No account needed.
 	@.venv/bin/python tests/demo demo $(target)/debug/tower-forge
 
-test: ## Run all tests, build the shipped package, and try it.
+test: ## Run all tests.
 	@$(PYTHON) tests/suite.py
 
 check: fmt-check lint deny ## Check formatting, lints, licences and the sources of dependencies.
@@ -57,8 +57,8 @@ invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that
 cloud-stop: $(venv) ## Stop the local AWS that `invoke` left running.
 	@.venv/bin/python tests/demo cloud-stop
 
-bench: $(venv) sam ## Measure the shipped package: time against the critical path, calls, size, start, memory.
-	@.venv/bin/python tests/demo bench .aws-sam/build/$(shipped)/bootstrap
+bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory.
+	@.venv/bin/python tests/demo bench $(function)
 
 soak: $(venv) ## Run the long tests too: every fault at every call.
 	TOWER_FORGE_SOAK=1 cargo test --locked --test it
@@ -72,6 +72,9 @@ guards: ## Take out each guard of the engine, and see that the simulation notice
 fuzz: ## Throw many more random events at the envelope and the properties than `test` does.
 	PROPTEST_CASES=$(or $(CASES),100000) cargo test --locked -p tower-forge-edge -p tower-forge-core --lib
 
+shipped: $(venv) package ## Build both functions as they are shipped, and try each of them on the local AWS.
+	@.venv/bin/python tests/demo package $(function) .aws-sam/build/DeadLetterFunction/bootstrap
+
 build: $(tools) ## Build the function for Lambda (ARCH=arm64 or x86_64).
 	sam build --no-cached --parameter-overrides Architecture=$(ARCH)
 
@@ -83,12 +86,12 @@ clean: ## Remove all that was built or installed here.
 	rm -rf .venv .tools .aws-sam
 	cargo clean
 
-# The function's logical ID in the template.
-shipped := TowerForgeFunction
+# Where SAM puts the function.
+function := .aws-sam/build/TowerForgeFunction/bootstrap
 
-# The one release build of the tests, for the machine that they run on.
-sam: $(tools)
-	sam build --no-cached --parameter-overrides Architecture=x86_64
+# The release build, for the machine on which it is tried.
+package: $(tools)
+	sam build --no-cached --parameter-overrides Architecture=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 # With the tests, although only the binary is wanted: they turn on features of shared dependencies, and without them
 # `make test` would build the whole SDK a second time.

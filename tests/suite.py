@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 RIGHTS = TARGET / "tmp" / "rights"
-SHIPPED = ROOT / ".aws-sam" / "build" / "TowerForgeFunction" / "bootstrap"
 
 Command = list[str | Path]
 
@@ -43,8 +42,6 @@ def parts() -> Iterator[tuple[str, list[Command]]]:
         [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],
         *(["sam", "validate", "--lint", "--template", path] for path in templates()),
     ]
-    yield "what is shipped (sam build)", [["make", "--no-print-directory", "sam"]]
-    yield "the shipped binary", [[PYTHON, "tests/demo", "binary", SHIPPED]]
 
 
 def run(command: Command) -> bool:

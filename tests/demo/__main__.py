@@ -1,11 +1,11 @@
-"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop` and `bench`.
+"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and `package`.
 
     python tests/demo demo BINARY
     python tests/demo plan [--aws] BINARY EVENT
     python tests/demo invoke BINARY EVENT
     python tests/demo cloud-stop
     python tests/demo bench BINARY
-    python tests/demo binary BINARY
+    python tests/demo package BINARY DEAD_LETTER
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import bench
-import binary
+import package
 import play
 import processes
 import show
@@ -24,9 +24,11 @@ def main() -> None:
     """Reads the command line and runs its command."""
     parser = argparse.ArgumentParser(prog="tests/demo", description="The function on a local AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("demo", "plan", "invoke", "bench", "binary"):
+    for name in ("demo", "plan", "invoke", "bench", "package"):
         command = commands.add_parser(name)
         command.add_argument("binary", type=Path, help="the function's binary")
+        if name == "package":
+            command.add_argument("dead_letter", type=Path, help="the dead letter's binary")
         if name in ("plan", "invoke"):
             command.add_argument("event", type=Path, help="a CloudFormation request as JSON")
         if name == "plan":
@@ -49,8 +51,8 @@ def main() -> None:
             play.invoke(path, arguments.event)
         case "bench":
             bench.bench(path)
-        case "binary":
-            binary.report(path)
+        case "package":
+            package.report(path, arguments.dead_letter.resolve())
 
 
 if __name__ == "__main__":

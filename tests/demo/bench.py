@@ -83,28 +83,27 @@ def run_after(seconds: float, binary: Path, url: str, account_id: str) -> Run:
     """Runs beside others, each in its own account: nearly all of it is waiting. They do not begin at the same moment, when
     all of them would ask the local cloud for everything, and measure each other."""
     time.sleep(seconds)
-    return run_once(binary, url, account_id)
+    return run_once(binary, Account(url, account_id))
 
 
-def run_once(binary: Path, url: str, account_id: str) -> Run:
-    """Creates and deletes a forge in one account."""
+def run_once(binary: Path, account: Account, scale: float = SCALE) -> Run:
+    """Creates and deletes a forge in one account, at so many seconds per AWS second."""
     event = cloudformation.load_event(processes.ROOT / "events" / "create-spot.json")
     theirs, region = cloudformation.account_and_region(event)
-    event = json.loads(json.dumps(event).replace(theirs, account_id))
-    account = Account(url, account_id)
-    account.configure(scale=SCALE, latency="realistic")
+    event = json.loads(json.dumps(event).replace(theirs, account.id))
+    account.configure(scale=scale, latency="realistic")
     latency = critical_path.Latency.of(account.config())
     seconds, calls, answer_url = {}, {}, cloudformation.ResponseUrl()
     try:
-        with Function(binary, processes.local_environment(account, region, SCALE)) as function:
+        with Function(binary, processes.local_environment(account, region, scale)) as function:
             for way in WAYS:
                 if way == "Delete":
                     # A forge at rest: reads show all that its Create has done.
-                    time.sleep(REST * SCALE)
+                    time.sleep(REST * scale)
                 before = len(account.calls())
                 account.set_stack(event, cloudformation.IN_PROGRESS[way])
                 _, real = function.invoke(answer_url.in_event(event | {"RequestType": way}))
-                seconds[way] = real / SCALE
+                seconds[way] = real / scale
                 calls[way] = account.calls()[before:]
                 answers = [json.loads(answer) for answer in answer_url.answers()]
                 if [answer["Status"] for answer in answers] != ["SUCCESS"]:
