@@ -3,7 +3,7 @@
 //! It changes nothing in AWS. It responds FAILED only if no other invocation will respond.
 
 use crate::claim::writer::{self, Claimed};
-use crate::claim::{Claimant, Item, Standing};
+use crate::claim::{Claimant, Item, Standing, Timing};
 use crate::event::Request;
 use crate::intent;
 use crate::leg::Continuation;
@@ -65,11 +65,17 @@ pub async fn answer<W: Table + Clock + Responder>(
     let claimant = claimant(world, died);
     let body = failure(died);
     let url = &died.request.envelope.response_url;
+    let mut has_waited = false;
     loop {
         // Without the table for so long, silence would be worse than an answer that may contradict another one.
         let Ok(item) = writer::read(world, &claimant.key, until).await else { break };
         let holder = match next(&claimant, item.as_ref(), died, &body) {
             Next::Respond(body) => return world.respond(url, &body).await.map(|()| Answered::Responded),
+            // A last claim of the dead invocation may still be under way, and take the name from the other one.
+            Next::Leave(Answered::Held) if !std::mem::replace(&mut has_waited, true) => {
+                world.sleep(Timing::AWS.call).await;
+                continue;
+            }
             Next::Leave(answered) => return Ok(answered),
             Next::FinishFor(holder) => holder,
             Next::Claim => match writer::claim(world, &claimant, item.as_ref(), None, until).await {

@@ -12,7 +12,7 @@ pub struct Owner {
     pub stack_id: String,
     /// The resource of the stack.
     pub logical_id: String,
-    /// Whether it may adopt a forge that another stack has released, because it names the forge's ID.
+    /// Whether it may adopt a forge that another stack has released, because the stack names or named the forge's ID.
     pub adopts: bool,
 }
 

@@ -72,6 +72,37 @@ impl CloudFormation {
         self.rest().into_iter().filter_map(tags).collect()
     }
 
+    /// Creates the forge, and releases the roles but not the environments and queues.
+    async fn release_in_part(&self) {
+        self.must_create(RELEASES).await;
+        self.show("DELETE_IN_PROGRESS", Some(FORGE), "DELETE_IN_PROGRESS");
+        let world = Rc::clone(&self.world);
+        let denies = move || world.view(Stack::First).borrow_mut().denied = Some("batch:TagResource");
+        self.world.sim.at(self.world.now() + 100, denies);
+        if is_success(&self.ask_for(Verb::Delete, Some(FORGE), RELEASES, None).await) {
+            self.world.fail("the Delete did not fail");
+        }
+        self.show("DELETE_FAILED", Some(FORGE), "DELETE_FAILED");
+    }
+
+    /// Creates a forge without a name, then wants the named one, and does not get it. Returns the ID of its own.
+    async fn want_once(&self, denied: Option<&'static str>) -> String {
+        self.show("CREATE_IN_PROGRESS", None, "CREATE_IN_PROGRESS");
+        let End::Success(id) = self.ask_for(Verb::Create, None, Template::PLAIN, None).await else {
+            self.world.fail("the Create failed");
+            return String::new();
+        };
+        self.show("UPDATE_IN_PROGRESS", Some(&id), "UPDATE_IN_PROGRESS");
+        let (world, stack) = (Rc::clone(&self.world), self.stack);
+        let denies = move || world.view(stack).borrow_mut().denied = denied;
+        self.world.sim.at(self.world.now() + 100, denies);
+        if is_success(&self.ask_for(Verb::Update, Some(&id), DISPOSES, Some(Template::PLAIN)).await) {
+            self.world.fail("the Update did not fail");
+        }
+        self.show("UPDATE_FAILED", Some(&id), "UPDATE_FAILED");
+        id
+    }
+
     /// Both stacks create the forge, the second a while after the first. One of them gets it, and the other one deletes
     /// nothing of it.
     async fn create_both(&self, delay: Ms) {
@@ -168,18 +199,7 @@ fn a_stack_creates_after_the_delete_of_the_old_one_wherever_its_own_invocation_e
 #[test]
 fn what_another_stack_has_released_of_its_forge_is_not_deleted() {
     play(SMOOTH, |stack| async move {
-        stack.must_create(RELEASES).await;
-        // The roles are released, and the environments and queues are not.
-        stack.show("DELETE_IN_PROGRESS", Some(FORGE), "DELETE_IN_PROGRESS");
-        let world = Rc::clone(&stack.world);
-        let denies = move || world.view(Stack::First).borrow_mut().denied = Some("batch:TagResource");
-        stack.world.sim.at(stack.world.now() + 100, denies);
-        let end = stack.ask_for(Verb::Delete, Some(FORGE), RELEASES, None).await;
-        if is_success(&end) {
-            stack.world.fail("the Delete did not fail");
-        }
-        stack.show("DELETE_FAILED", Some(FORGE), "DELETE_FAILED");
-
+        stack.release_in_part().await;
         let (second, before) = (stack.second(), stack.tags());
         if is_success(&second.create_forge(DISPOSES).await) {
             stack.world.fail("the second stack has a part of the forge");
@@ -193,6 +213,46 @@ fn what_another_stack_has_released_of_its_forge_is_not_deleted() {
         second.must_create(DISPOSES).await;
         second.delete_forge(DISPOSES).await;
     });
+}
+
+/// It wanted that forge once, and would otherwise be refused each time that it is deleted.
+#[test]
+fn a_stack_that_does_not_name_a_forge_any_more_leaves_what_another_has_released_of_it() {
+    play(SMOOTH, |stack| async move {
+        stack.release_in_part().await;
+        let (second, before) = (stack.second(), stack.tags());
+        let id = second.want_once(None).await;
+        second.show("UPDATE_IN_PROGRESS", Some(&id), "UPDATE_ROLLBACK_IN_PROGRESS");
+        if !is_success(&second.ask_for(Verb::Update, Some(&id), Template::PLAIN, Some(DISPOSES)).await) {
+            stack.world.fail("the rollback failed");
+        }
+        second.delete(&id, Template::PLAIN, "DELETE_IN_PROGRESS").await;
+        if stack.tags() != before {
+            stack.world.fail("the second stack has changed the forge of the first");
+        }
+        stack.delete_forge(RELEASES).await;
+    });
+}
+
+#[test]
+fn a_stack_that_has_adopted_a_part_and_does_not_name_the_forge_any_more_gives_it_back() {
+    for denied in ["batch:UntagResource", "iam:UntagInstanceProfile"] {
+        play(SMOOTH, |stack| async move {
+            stack.must_create(RELEASES).await;
+            stack.delete_forge(RELEASES).await;
+            stack.world.sim.sleep(60 * S).await;
+            let (second, before) = (stack.second(), stack.rest());
+            let id = second.want_once(Some(denied)).await;
+            // The rollback is disabled.
+            second.delete(&id, Template::PLAIN, "DELETE_IN_PROGRESS").await;
+            if stack.rest() != before {
+                stack.world.fail(format!("left are {:?}", stack.rest()));
+            }
+            stack.world.sim.sleep(60 * S).await;
+            stack.must_create(DISPOSES).await;
+            stack.delete_forge(DISPOSES).await;
+        });
+    }
 }
 
 /// Only its work queue says that a forge is released. Here somebody has deleted it.
