@@ -275,19 +275,22 @@ pub fn writes(step: &Step, history: &History, situation: &Situation<'_>) -> Resu
 }
 
 /// Repairs a broken resource: revalidates it as long as its references may be too young, then twice more. Then it is
-/// recreated once, if nothing refers to it. AWS does not document that setting the same role is enough.
+/// recreated once, if nothing refers to it and no job runs in it. AWS does not document that setting the same role is enough.
 fn repair(
     existing: &Existing,
     reason: &str,
     history: &History,
     situation: &Situation<'_>,
 ) -> Result<Vec<Write>> {
-    let is_held = situation.inventory.referrers(&existing.id).next().is_some();
+    let is_held = situation.inventory.referrers(&existing.id).next().is_some()
+        || situation.inventory.foreign_referrer(&existing.id).is_some();
+    // Until it is disabled, this may not be known.
+    let has_jobs = !existing.is_enabled() && existing.is_busy();
     let repairs = history.repairs.get(&existing.id).copied().unwrap_or_default();
     if !recreates(existing, history, situation) {
         return Ok(existing.revalidate());
     }
-    if is_held || repairs >= REVALIDATIONS + 2 {
+    if is_held || has_jobs || repairs >= REVALIDATIONS + 2 {
         return Err(Error::Broken { resource: existing.id.to_string(), reason: reason.to_owned() });
     }
     // Disabled, then deleted; the next plan makes it anew.

@@ -127,7 +127,10 @@ fn plan_desired(
             plan.settling.push((id.clone(), status.clone()));
             false
         }
-        Phase::Broken(reason) if !resource.is_draining => {
+        // An update has AWS check it again too.
+        Phase::Broken(reason)
+            if !resource.is_draining && (drift.is_empty() || existing.revalidate().is_empty()) =>
+        {
             if !existing.revalidate().is_empty() {
                 return step(Action::Repair(reason.clone()), reason.clone());
             }

@@ -125,6 +125,13 @@ macro_rules! registry {
                 }
             }
 
+            /// Whether something runs in it.
+            pub fn is_busy(&self) -> bool {
+                match &self.observed {
+                    $(Observed::$kind(observed) => <resources::$module::$kind as Resource>::is_busy(observed)),+
+                }
+            }
+
             /// The calls of the next step towards being gone.
             pub fn delete(&self) -> Vec<Write> {
                 let calls = match &self.observed {

@@ -270,6 +270,11 @@ pub trait Resource {
         false
     }
 
+    /// Whether something runs in it, as far as is known.
+    fn is_busy(_observed: &Self::Observed) -> bool {
+        false
+    }
+
     /// The calls that make AWS check a broken resource again; none if that cannot repair it.
     fn revalidate(_observed: &Self::Observed) -> Vec<Self::Call> {
         Vec::new()

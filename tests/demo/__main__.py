@@ -1,4 +1,4 @@
-"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and `package`.
+"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and, as `package`, `shipped`.
 
     python tests/demo demo BINARY
     python tests/demo plan [--aws] BINARY EVENT

@@ -34,7 +34,7 @@ pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<O
         .filter(|each| each.compute_environment_name().is_some_and(|name| name.starts_with(&family)));
     let mut found: Vec<Found<Observed>> = ours.map(observe).collect();
     for each in found.iter_mut().filter(|each| each.observed.min_vcpus.is_none() && !each.observed.enabled) {
-        each.observed.is_idle = !has_jobs(services, &each.observed.arn).await?;
+        each.observed.is_idle = !has_jobs(services, &each.observed.arn, &family).await?;
     }
     Ok(Listing { found, account })
 }
@@ -99,14 +99,19 @@ fn refs(environment: &ComputeEnvironmentDetail) -> Vec<ResourceId> {
 }
 
 /// Whether a job is starting or running in a queue that refers to an environment; a Fargate environment does not tell
-/// itself.
-async fn has_jobs(services: &Services, environment: &str) -> Result<bool> {
+/// itself. The jobs of one to which no queue refers are still in a queue of its forge.
+async fn has_jobs(services: &Services, environment: &str, family: &str) -> Result<bool> {
     let pages = services.batch.describe_job_queues().into_paginator().items().send();
     let queues = pages.try_collect().await.on("batch:DescribeJobQueues", environment)?;
     let holds = |queue: &aws_sdk_batch::types::JobQueueDetail| {
         queue.compute_environment_order().iter().any(|each| each.compute_environment() == Some(environment))
     };
-    for queue in queues.iter().filter(|queue| holds(queue)).filter_map(|queue| queue.job_queue_name()) {
+    let is_held = queues.iter().any(holds);
+    let named = |queue: &aws_sdk_batch::types::JobQueueDetail| {
+        queue.job_queue_name().is_some_and(|name| name.starts_with(family))
+    };
+    let may_run = |queue: &&_| if is_held { holds(queue) } else { named(queue) };
+    for queue in queues.iter().filter(may_run).filter_map(|queue| queue.job_queue_name()) {
         for status in [JobStatus::Starting, JobStatus::Running] {
             // A page may be empty although more follow.
             let jobs = services.batch.list_jobs().job_queue(queue).job_status(status);

@@ -34,20 +34,20 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     let serving: BTreeSet<ResourceId> =
         queues.iter().flat_map(|(_, _, wanted)| wanted).map(|Declared(id)| id.clone()).collect();
     let mut behind: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
-    let mut failed = BTreeSet::new();
+    let mut tagged_first = BTreeSet::new();
     for (pool, priority, wanted) in queues {
         let name = forge.cx.names.queue(pool);
-        refuse_another_identity(forge, &name, identity)?;
+        let has_identity = keeps_identity(forge, &name, identity)?;
         let attached = attached(forge, &name, &serving);
         let order = order(forge, &name, &wanted, &attached)?;
         let mut after = wanted.clone();
         for environment in &attached {
-            let (existing, observed) = environment;
+            let (existing, observed) = *environment;
             // It leaves the queue, although it runs jobs. It is tagged before, or it would look like the remains of an Update.
-            if !is_usable(existing) && !observed.is_idle {
+            if !is_usable(existing) && !observed.is_idle && !existing.tags.contains_key(RETIRING_TAG) {
                 after.push(Declared(existing.id.clone()));
-                if failed.insert(existing.id.clone()) {
-                    retire(forge, *environment, wanted.iter().map(|Declared(id)| id.clone()).collect());
+                if tagged_first.insert(existing.id.clone()) {
+                    forge.retire(existing, None, wanted.iter().map(|Declared(id)| id.clone()).collect());
                 }
             }
             behind.entry(existing.id.clone()).or_default().push(ResourceId::new(Kind::JobQueue, &name));
@@ -59,36 +59,36 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
             scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| pool == Pool::Work),
         };
         forge.declare::<JobQueue>(name, spec, &after);
-        let tags = &mut forge.resources.last_mut().expect("the queue has just been declared").tags;
-        tags.insert(IDENTITY_TAG.to_owned(), identity.tag());
-    }
-    for environment in retiring(forge, &serving, &behind) {
-        let (existing, _) = environment;
-        if !failed.contains(&existing.id) {
-            retire(forge, environment, behind.remove(&existing.id).unwrap_or_default());
+        if has_identity {
+            let queue = forge.resources.last_mut().expect("the queue has just been declared");
+            queue.tags.insert(IDENTITY_TAG.to_owned(), identity.tag());
         }
+    }
+    for (existing, observed) in retiring(forge, &serving, &behind) {
+        if tagged_first.contains(&existing.id) {
+            continue;
+        }
+        let after = behind.remove(&existing.id).unwrap_or_default();
+        let spec = compute_environment::Spec {
+            lifecycle: Lifecycle::Draining,
+            max_vcpus: observed.max_vcpus,
+            service_role: observed.service_role.clone(),
+            resources: None,
+        };
+        forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);
     }
     Ok(())
 }
 
-fn retire(forge: &mut Forge<'_>, (existing, observed): Environment<'_>, after: Vec<ResourceId>) {
-    let spec = compute_environment::Spec {
-        lifecycle: Lifecycle::Draining,
-        max_vcpus: observed.max_vcpus,
-        service_role: observed.service_role.clone(),
-        resources: None,
-    };
-    forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);
-}
-
-/// Refuses a change that no queue can carry across. Derived IDs differ then, so the stack has fixed the forge's ID.
-fn refuse_another_identity(forge: &Forge<'_>, queue: &str, wanted: Identity) -> Result<()> {
-    let existing = forge.inventory.find::<JobQueue>(queue).map(|(existing, _)| &existing.tags);
-    let ours = existing.filter(|tags| forge.cx.owner.owns(tags));
-    let identity = ours.and_then(|tags| tags.get(IDENTITY_TAG)).and_then(|tag| Identity::from_tag(tag));
-    let changed = identity.map(|identity| identity.differences(wanted)).unwrap_or_default();
+/// Refuses a change that no queue can carry across. Derived IDs differ then, so the stack has fixed the forge's ID. Returns
+/// whether the queue bears its identity: one that exists without is given none, because it may have another.
+fn keeps_identity(forge: &Forge<'_>, queue: &str, wanted: Identity) -> Result<bool> {
+    let Some((existing, _)) = forge.inventory.find::<JobQueue>(queue) else { return Ok(true) };
+    let tag = existing.tags.get(IDENTITY_TAG).filter(|_| forge.cx.owner.owns(&existing.tags));
+    let Some(identity) = tag.and_then(|tag| Identity::from_tag(tag)) else { return Ok(false) };
+    let changed = identity.differences(wanted);
     if changed.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     Err(refused(format!(
         "job queue {queue} exists, and a queue cannot change this: {} when it was made; leave that so, or change \

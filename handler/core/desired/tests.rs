@@ -9,7 +9,7 @@
 )]
 
 use super::*;
-use crate::name::{ForgeId, PREFIX};
+use crate::name::{ForgeId, IDENTITY_TAG, PREFIX};
 use crate::plan::{Plan, plan};
 use crate::properties::{self, Limits};
 use crate::registry::{Observed, Spec};
@@ -274,15 +274,25 @@ fn an_invalid_environment_that_runs_jobs_retires_before_it_leaves_its_queue() {
     Arc::make_mut(observed).is_idle = false;
 
     let wanted = properties(json!({"InstanceTypes": "m6i"}));
-    let resources =
-        desired(&context(), &wanted, &Draft::of(&context(), &wanted), &network(), &inventory).unwrap();
-    let find = |id: &ResourceId| resources.iter().find(|resource| resource.id == *id).unwrap();
-    let retires = find(&id);
-    assert!(retires.is_draining && retires.tags.contains_key(RETIRING_TAG));
-    let queue = find(&ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work"));
-    assert!(queue.after.contains(&id));
-    let Some(Spec::JobQueue(spec)) = &queue.spec else { unreachable!() };
-    assert!(!spec.order.iter().any(|arn| arn.ends_with(&id.name)), "Batch takes only valid ones");
+    let queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
+    let desire = |inventory: &Inventory| {
+        let draft = Draft::of(&context(), &wanted);
+        let all = desired(&context(), &wanted, &draft, &network(), inventory).unwrap();
+        let find = |id: &ResourceId| all.iter().find(|resource| resource.id == *id).unwrap().clone();
+        (find(&id), find(&queue))
+    };
+    let leaves = |queue: &Desired| {
+        let Some(Spec::JobQueue(spec)) = &queue.spec else { unreachable!() };
+        !spec.order.iter().any(|arn| arn.ends_with(&id.name))
+    };
+    // At first it is only tagged: while Batch disables it, it would count as valid, and Batch refuses it in the order.
+    let (retires, at) = desire(&inventory);
+    assert!(retires.spec.is_none() && retires.tags.contains_key(RETIRING_TAG));
+    assert!(at.after.contains(&id) && leaves(&at));
+    inventory.change_tags(&retires);
+    let (retires, at) = desire(&inventory);
+    assert!(retires.spec.is_some() && retires.after == [queue.clone()], "it is disabled behind the queue");
+    assert!(!at.after.contains(&id) && leaves(&at));
 }
 
 #[test]
@@ -295,8 +305,14 @@ fn another_identity_is_refused_while_a_queue_has_the_old_one() {
     let mut inventory = forge_of(&plain);
     let err = desire(&inventory).unwrap_err().to_string();
     assert!(err.contains("FargateHeadEnabled was false") && !err.contains("Arm64Enabled"), "{err}");
+    for queue in inventory.resources.values_mut().filter(|existing| existing.id.kind == Kind::JobQueue) {
+        queue.tags.remove(IDENTITY_TAG);
+    }
+    let untagged = desire(&inventory).unwrap();
+    let bears = |resource: &Desired| resource.tags.contains_key(IDENTITY_TAG);
+    assert!(!untagged.iter().any(bears), "Batch may still refuse it, and then the tag would be wrong");
     inventory.resources.retain(|id, _| id.kind != Kind::JobQueue);
-    assert!(desire(&inventory).is_ok(), "nothing has it");
+    assert!(desire(&inventory).unwrap().iter().any(bears), "nothing has the old one");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use super::*;
 use crate::desired::tests::{context, forge_of, network, properties};
 use crate::error::ServiceError;
 use crate::plan::plan;
+use crate::registry::Observed;
 use serde_json::json;
+use std::sync::Arc;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -264,6 +266,13 @@ fn an_environment_that_stays_invalid_is_made_anew_unless_a_queue_holds_it() {
         assert!(repaired(&held, before).unwrap_err().contains("is broken: INVALID"));
     }
     assert!(repaired(&free, 4).is_err());
+    // Of a replaced generation that is wanted again.
+    let mut busy = free.clone();
+    let existing = busy.resources.get_mut(&environment(&free)).unwrap();
+    let Observed::ComputeEnvironment(observed) = &mut existing.observed else { unreachable!() };
+    let observed = Arc::make_mut(observed);
+    (observed.enabled, observed.is_idle) = (false, false);
+    assert!(repaired(&busy, 3).unwrap_err().contains("is broken: INVALID"), "its jobs would be terminated");
 }
 
 /// An old observation shows it as it was, and the operation would end with a disabled environment.

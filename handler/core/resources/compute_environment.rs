@@ -239,6 +239,10 @@ impl Resource for ComputeEnvironment {
         observed.enabled
     }
 
+    fn is_busy(observed: &Observed) -> bool {
+        !observed.is_idle
+    }
+
     /// Sets its role again, so that Batch checks it again, whatever made it INVALID: IAM may not have propagated, for which
     /// AWS has many texts, or somebody may have mended the cause.
     fn revalidate(observed: &Observed) -> Vec<Call> {

@@ -94,8 +94,8 @@ impl CloudFormation {
         };
         self.show("UPDATE_IN_PROGRESS", Some(&id), "UPDATE_IN_PROGRESS");
         let (world, stack) = (Rc::clone(&self.world), self.stack);
-        let denies = move || world.view(stack).borrow_mut().denied = denied;
-        self.world.sim.at(self.world.now() + 100, denies);
+        let forbid = move || world.view(stack).borrow_mut().denied = denied;
+        self.world.sim.at(self.world.now() + 100, forbid);
         if is_success(&self.ask_for(Verb::Update, Some(&id), DISPOSES, Some(Template::PLAIN)).await) {
             self.world.fail("the Update did not fail");
         }

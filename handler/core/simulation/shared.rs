@@ -124,12 +124,12 @@ impl World {
             return;
         }
         let by = host.by.borrow();
+        let until = self.judge.borrow().shared.held_until.get(&*by).copied().unwrap_or_default();
         // A late claim of the resource in a table that was lost, and is empty, is heeded without one of the forge.
-        let claims_late = self.ledger.borrow().lost_at.is_some() && self.judge.borrow().is_named(&by);
-        if claims_late {
+        let claims_late = self.ledger.borrow().lost_at.is_some_and(|lost| until <= lost);
+        if claims_late && self.judge.borrow().is_named(&by) {
             return;
         }
-        let until = self.judge.borrow().shared.held_until.get(&*by).copied().unwrap_or_default();
         if until.saturating_add(V) < self.now() {
             self.fail(format!(
                 "{by} sends {} on {}, and does not hold the forge",
