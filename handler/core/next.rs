@@ -258,7 +258,9 @@ pub fn writes(step: &Step, history: &History, situation: &Situation<'_>) -> Resu
     Ok(match (&step.action, desired, existing) {
         (Action::Create, Some(desired), _) => desired.create(),
         (Action::Update(_), Some(desired), Some(existing)) => desired.update(existing),
-        (Action::Repair(reason), _, Some(existing)) => repair(existing, reason, history, situation)?,
+        (Action::Repair(reason), desired, Some(existing)) => {
+            repair(desired, existing, reason, history, situation)?
+        }
         (Action::Delete, _, Some(existing)) => {
             if let Some(holder) = foreign_referrer(&step.id, situation) {
                 return Err(Error::Refused(format!(
@@ -277,6 +279,7 @@ pub fn writes(step: &Step, history: &History, situation: &Situation<'_>) -> Resu
 /// Repairs a broken resource: revalidates it as long as its references may be too young, then twice more. Then it is
 /// recreated once, if nothing refers to it and no job runs in it. AWS does not document that setting the same role is enough.
 fn repair(
+    desired: Option<&Desired>,
     existing: &Existing,
     reason: &str,
     history: &History,
@@ -288,7 +291,9 @@ fn repair(
     let has_jobs = !existing.is_enabled() && existing.is_busy();
     let repairs = history.repairs.get(&existing.id).copied().unwrap_or_default();
     if !recreates(existing, history, situation) {
-        return Ok(existing.revalidate());
+        // An update has AWS check it too, and the cause may be in it: a role that somebody has changed.
+        let update = desired.map(|desired| desired.update(existing)).unwrap_or_default();
+        return Ok(if update.is_empty() { existing.revalidate() } else { update });
     }
     if is_held || has_jobs || repairs >= REVALIDATIONS + 2 {
         return Err(Error::Broken { resource: existing.id.to_string(), reason: reason.to_owned() });

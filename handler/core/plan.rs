@@ -127,10 +127,7 @@ fn plan_desired(
             plan.settling.push((id.clone(), status.clone()));
             false
         }
-        // An update has AWS check it again too.
-        Phase::Broken(reason)
-            if !resource.is_draining && (drift.is_empty() || existing.revalidate().is_empty()) =>
-        {
+        Phase::Broken(reason) if !resource.is_draining => {
             if !existing.revalidate().is_empty() {
                 return step(Action::Repair(reason.clone()), reason.clone());
             }

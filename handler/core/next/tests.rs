@@ -250,6 +250,7 @@ fn an_environment_that_stays_invalid_is_made_anew_unless_a_queue_holds_it() {
         let id = environment(inventory);
         history.repairs.insert(id.clone(), before);
         let calls = repair(
+            None,
             inventory.get(&id).unwrap(),
             "INVALID",
             &history,
@@ -295,4 +296,23 @@ fn an_environment_that_was_disabled_to_be_made_anew_is_seen_again_before_the_end
     assert!(ends(1, 101), "a revalidation changes nothing");
     assert!(!ends(2, 129));
     assert!(ends(2, 130));
+}
+
+/// Revalidating it would name the role again that somebody has given it.
+#[test]
+fn a_broken_environment_that_differs_is_updated() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let id = environment(&inventory);
+    let Observed::ComputeEnvironment(observed) = &mut inventory.resources.get_mut(&id).unwrap().observed
+    else {
+        unreachable!()
+    };
+    Arc::make_mut(observed).service_role = "arn:aws:iam::123456789012:role/other".to_owned();
+    let (desired, _) = wanted(&inventory);
+    let owner = context().owner;
+    let step = Step { id, action: Action::Repair(String::new()), why: String::new(), after: Vec::new() };
+    let at = situation(&desired, &inventory, &owner, 100, 0);
+    let calls = writes(&step, &History::default(), &at).unwrap();
+    assert_eq!(calls.len(), 1);
+    assert!(format!("{:?}", calls[0].call).contains("TowerForge-Cafe-ServiceRole"), "{calls:?}");
 }
