@@ -157,9 +157,12 @@ fn retiring<'a>(
     let all = forge.inventory.all::<ComputeEnvironment>();
     let ours = all.filter(|(existing, _)| forge.cx.owner.owns(&existing.tags));
     ours.filter(|environment| {
-        let (existing, _) = environment;
+        let (existing, observed) = environment;
+        // An Update that was cancelled may have wanted it again, and taken its tag, before the queue had it.
+        let runs_jobs = observed.min_vcpus == Some(0) && !observed.is_idle;
         // One that never stood behind a queue never had a job; it is the remains of an Update that failed.
-        let had_jobs = behind.contains_key(&existing.id) || existing.tags.contains_key(RETIRING_TAG);
+        let had_jobs =
+            runs_jobs || behind.contains_key(&existing.id) || existing.tags.contains_key(RETIRING_TAG);
         let held = forge.inventory.foreign_referrer(&existing.id).is_some();
         let going = matches!(&existing.phase, Phase::Deleting(_));
         !serving.contains(&existing.id)

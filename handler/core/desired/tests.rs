@@ -296,6 +296,27 @@ fn an_invalid_environment_that_runs_jobs_retires_before_it_leaves_its_queue() {
 }
 
 #[test]
+fn an_environment_that_runs_jobs_is_kept_although_no_queue_has_it() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let id = ResourceId::new(Kind::ComputeEnvironment, "TowerForge-Cafe-work-00000001");
+    let serving = inventory.all::<ComputeEnvironment>().find(|(each, _)| each.id.name.contains("-work-"));
+    let mut other = serving.unwrap().0.clone();
+    other.id = id.clone();
+    let is_kept = |inventory: &Inventory| {
+        let draft = Draft::of(&context(), &wanted);
+        let all = desired(&context(), &wanted, &draft, &network(), inventory).unwrap();
+        all.iter().any(|resource| resource.id == id)
+    };
+    inventory.resources.insert(id.clone(), other);
+    assert!(!is_kept(&inventory), "the remains of an Update");
+    let other = inventory.resources.get_mut(&id).unwrap();
+    let Observed::ComputeEnvironment(observed) = &mut other.observed else { unreachable!() };
+    Arc::make_mut(observed).is_idle = false;
+    assert!(is_kept(&inventory));
+}
+
+#[test]
 fn another_identity_is_refused_while_a_queue_has_the_old_one() {
     let raw = json!({"WaveEnabled": "true", "Fusion2Enabled": "true", "FargateHeadEnabled": "true"});
     let (plain, fargate) = (properties(json!({})), properties(raw));
