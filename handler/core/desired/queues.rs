@@ -34,22 +34,12 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     let serving: BTreeSet<ResourceId> =
         queues.iter().flat_map(|(_, _, wanted)| wanted).map(|Declared(id)| id.clone()).collect();
     let mut behind: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
-    let mut tagged_first = BTreeSet::new();
     for (pool, priority, wanted) in queues {
         let name = forge.cx.names.queue(pool);
         let has_identity = keeps_identity(forge, &name, identity)?;
         let attached = attached(forge, &name, &serving);
         let order = order(forge, &name, &wanted, &attached)?;
-        let mut after = wanted.clone();
-        for environment in &attached {
-            let (existing, observed) = *environment;
-            // It leaves the queue, although it runs jobs. It is tagged before, or it would look like the remains of an Update.
-            if !is_usable(existing) && !observed.is_idle && !existing.tags.contains_key(RETIRING_TAG) {
-                after.push(Declared(existing.id.clone()));
-                if tagged_first.insert(existing.id.clone()) {
-                    forge.retire(existing, None, wanted.iter().map(|Declared(id)| id.clone()).collect());
-                }
-            }
+        for (existing, _) in &attached {
             behind.entry(existing.id.clone()).or_default().push(ResourceId::new(Kind::JobQueue, &name));
         }
         let spec = job_queue::Spec {
@@ -58,16 +48,13 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
             time_limit: properties.job_state_time_limit,
             scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| pool == Pool::Work),
         };
-        forge.declare::<JobQueue>(name, spec, &after);
+        forge.declare::<JobQueue>(name, spec, &wanted);
         if has_identity {
             let queue = forge.resources.last_mut().expect("the queue has just been declared");
             queue.tags.insert(IDENTITY_TAG.to_owned(), identity.tag());
         }
     }
     for (existing, observed) in retiring(forge, &serving, &behind) {
-        if tagged_first.contains(&existing.id) {
-            continue;
-        }
         let after = behind.remove(&existing.id).unwrap_or_default();
         let spec = compute_environment::Spec {
             lifecycle: Lifecycle::Draining,
@@ -158,11 +145,11 @@ fn retiring<'a>(
     let ours = all.filter(|(existing, _)| forge.cx.owner.owns(&existing.tags));
     ours.filter(|environment| {
         let (existing, observed) = environment;
-        // An Update that was cancelled may have wanted it again, and taken its tag, before the queue had it.
-        let runs_jobs = observed.min_vcpus == Some(0) && !observed.is_idle;
-        // One that never stood behind a queue never had a job; it is the remains of an Update that failed.
-        let had_jobs =
-            runs_jobs || behind.contains_key(&existing.id) || existing.tags.contains_key(RETIRING_TAG);
+        // One without a queue may run jobs: its queue let go of it because it is INVALID, or an Update that was cancelled
+        // had wanted it again, and had taken its tag. An idle one is the remains of an Update that failed.
+        let had_jobs = !observed.is_idle
+            || behind.contains_key(&existing.id)
+            || existing.tags.contains_key(RETIRING_TAG);
         let held = forge.inventory.foreign_referrer(&existing.id).is_some();
         let going = matches!(&existing.phase, Phase::Deleting(_));
         !serving.contains(&existing.id)

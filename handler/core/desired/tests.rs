@@ -264,7 +264,7 @@ fn a_file_system_comes_before_what_mounts_it() {
 }
 
 #[test]
-fn an_invalid_environment_that_runs_jobs_retires_before_it_leaves_its_queue() {
+fn an_invalid_environment_that_runs_jobs_leaves_its_queue_and_is_kept() {
     let mut inventory = forge_of(&properties(json!({})));
     let serving = inventory.all::<ComputeEnvironment>().find(|(each, _)| each.id.name.contains("-work-"));
     let id = serving.unwrap().0.id.clone();
@@ -274,25 +274,14 @@ fn an_invalid_environment_that_runs_jobs_retires_before_it_leaves_its_queue() {
     Arc::make_mut(observed).is_idle = false;
 
     let wanted = properties(json!({"InstanceTypes": "m6i"}));
+    let resources =
+        desired(&context(), &wanted, &Draft::of(&context(), &wanted), &network(), &inventory).unwrap();
+    let find = |id: &ResourceId| resources.iter().find(|resource| resource.id == *id).unwrap();
     let queue = ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work");
-    let desire = |inventory: &Inventory| {
-        let draft = Draft::of(&context(), &wanted);
-        let all = desired(&context(), &wanted, &draft, &network(), inventory).unwrap();
-        let find = |id: &ResourceId| all.iter().find(|resource| resource.id == *id).unwrap().clone();
-        (find(&id), find(&queue))
-    };
-    let leaves = |queue: &Desired| {
-        let Some(Spec::JobQueue(spec)) = &queue.spec else { unreachable!() };
-        !spec.order.iter().any(|arn| arn.ends_with(&id.name))
-    };
-    // At first it is only tagged: while Batch disables it, it would count as valid, and Batch refuses it in the order.
-    let (retires, at) = desire(&inventory);
-    assert!(retires.spec.is_none() && retires.tags.contains_key(RETIRING_TAG));
-    assert!(at.after.contains(&id) && leaves(&at));
-    inventory.change_tags(&retires);
-    let (retires, at) = desire(&inventory);
-    assert!(retires.spec.is_some() && retires.after == [queue.clone()], "it is disabled behind the queue");
-    assert!(!at.after.contains(&id) && leaves(&at));
+    let retires = find(&id);
+    assert!(retires.is_draining && retires.after == [queue.clone()]);
+    let Some(Spec::JobQueue(spec)) = &find(&queue).spec else { unreachable!() };
+    assert!(!spec.order.iter().any(|arn| arn.ends_with(&id.name)), "Batch takes only valid ones");
 }
 
 #[test]
