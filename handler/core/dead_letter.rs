@@ -126,3 +126,100 @@ fn failure(died: &Died<'_>) -> String {
     let response = Response::Failed { physical_id, reason: died.reason.clone() };
     response.body(&died.request.envelope).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AccountScope, Envelope, Operation, ResponseUrl};
+    use crate::port::{Now, Timestamp};
+    use crate::table::{Attributes, TableError, Update};
+    use futures_util::FutureExt as _;
+    use serde_json::Map;
+    use std::cell::{Cell, RefCell};
+
+    /// A table in which the last claim of the dead invocation takes effect during a pause.
+    struct World {
+        item: RefCell<Option<Attributes>>,
+        late: Option<Update>,
+        slept: Cell<Duration>,
+        bodies: RefCell<Vec<String>>,
+    }
+
+    impl Clock for World {
+        fn now(&self) -> Now {
+            Now { mono: self.slept.get(), wall: Timestamp::from_secs(100), scale: 1.0 }
+        }
+
+        async fn sleep(&self, pause: Duration) {
+            self.slept.set(self.slept.get() + pause);
+            if let Some(late) = &self.late {
+                late.apply(&mut self.item.borrow_mut());
+            }
+        }
+
+        fn random(&self) -> u64 {
+            7
+        }
+    }
+
+    impl Table for World {
+        async fn read(&self, _key: &str) -> Result<Option<Attributes>, TableError> {
+            Ok(self.item.borrow().clone())
+        }
+
+        async fn update(&self, update: &Update) -> Result<Updated, TableError> {
+            Ok(update.apply(&mut self.item.borrow_mut()))
+        }
+    }
+
+    impl Responder for World {
+        async fn respond(&self, _url: &ResponseUrl, body: &str) -> Result<(), Undelivered> {
+            self.bodies.borrow_mut().push(body.to_owned());
+            Ok(())
+        }
+    }
+
+    fn create() -> Request {
+        let stack_id = "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1".to_owned();
+        let account = AccountScope::of(&stack_id).unwrap();
+        let envelope = Envelope {
+            response_url: ResponseUrl::parse(
+                "https://bucket.s3.eu-west-1.amazonaws.com/a?X-Amz-Date=20261124T083000Z",
+                false,
+            )
+            .unwrap(),
+            stack_id,
+            request_id: "r".to_owned(),
+            logical_id: "Genomics".to_owned(),
+            physical_id: None,
+        };
+        Request { envelope, operation: Operation::Create, properties: Map::new(), account }
+    }
+
+    /// Answers for `dead` while another delivery holds the claim. Returns the result and the number of responses.
+    fn answered(is_late: bool) -> (Answered, usize) {
+        let request = create();
+        let died =
+            Died { request: &request, continuation: None, request_id: "dead", reason: "killed".into() };
+        let mut world = World {
+            item: RefCell::default(),
+            late: None,
+            slept: Cell::default(),
+            bodies: RefCell::default(),
+        };
+        let of_the_dead = claimant(&world, &died);
+        let now = Timestamp::from_secs(of_the_dead.signed);
+        let other = Claimant { by: "other/1".into(), ..of_the_dead.clone() };
+        other.claim(None, Some("Cafe"), now).apply(world.item.get_mut());
+        let seen = world.item.borrow().as_ref().map(Item::read);
+        world.late = is_late.then(|| of_the_dead.claim(seen.as_ref(), Some("Cafe"), now));
+        let answered = answer(&world, &died).now_or_never().unwrap().unwrap();
+        (answered, world.bodies.into_inner().len())
+    }
+
+    #[test]
+    fn another_delivery_is_left_alone_unless_a_last_call_of_the_dead_takes_the_name_from_it() {
+        assert_eq!(answered(false), (Answered::Held, 0));
+        assert_eq!(answered(true), (Answered::Responded, 1));
+    }
+}
