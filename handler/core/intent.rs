@@ -196,7 +196,11 @@ impl Intent {
             return Ok(desired::released(cx, inventory));
         }
         if desired::is_of_another(cx, inventory) {
-            return Ok(desired::kept_for_another(inventory));
+            let kept = desired::kept_for_another(inventory);
+            let is_kept = |resource: &Desired| kept.iter().any(|other| other.id == resource.id);
+            let needed: Vec<Desired> =
+                desired_while_deleting(cx, inventory).into_iter().filter(|role| !is_kept(role)).collect();
+            return Ok([kept, needed].concat());
         }
         let ours = inventory.resources.values().any(|existing| cx.owner.owns(&existing.tags));
         match &self.disposes {

@@ -4,6 +4,7 @@ use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Ms, S};
 use crate::lambda::sweep_once;
 use crate::named::{SMOOTH, has, play};
+use crate::others::queue_of;
 use crate::shared::{FORGE, WORK_QUEUE};
 use crate::stacks::Stack;
 use crate::template::Template;
@@ -83,6 +84,15 @@ impl CloudFormation {
             self.world.fail("the Delete did not fail");
         }
         self.show("DELETE_FAILED", Some(FORGE), "DELETE_FAILED");
+    }
+
+    async fn fail_to_create_queues(&self) {
+        let (world, stack) = (Rc::clone(&self.world), self.stack);
+        let denies = move || world.view(stack).borrow_mut().denied = Some("batch:CreateJobQueue");
+        self.world.sim.at(self.world.now() + 100, denies);
+        if is_success(&self.create_forge(DISPOSES).await) {
+            self.world.fail("the Create did not fail");
+        }
     }
 
     /// Creates a forge without a name, then wants the named one, and does not get it. Returns the ID of its own.
@@ -264,14 +274,24 @@ fn a_released_forge_without_a_work_queue_is_deleted_by_who_names_it() {
         stack.world.sim.sleep(60 * S).await;
         stack.world.remove(&ResourceId::new(Kind::JobQueue, WORK_QUEUE));
 
-        let (second, world) = (stack.second(), Rc::clone(&stack.world));
-        let denies = move || world.view(Stack::Second).borrow_mut().denied = Some("batch:CreateJobQueue");
-        stack.world.sim.at(stack.world.now() + 100, denies);
-        if is_success(&second.create_forge(DISPOSES).await) {
-            stack.world.fail("the Create did not fail");
-        }
+        let second = stack.second();
+        second.fail_to_create_queues().await;
         second.delete_forge(DISPOSES).await;
         if !stack.rest().is_empty() {
+            stack.world.fail(format!("left are {:?}", stack.rest()));
+        }
+    });
+}
+
+/// Batch deletes no environment whose service role is gone, so the role is made anew, in this case too.
+#[test]
+fn environments_without_their_service_role_go_although_another_stack_has_the_work_queue() {
+    play(SMOOTH, |stack| async move {
+        stack.fail_to_create_queues().await;
+        stack.world.put(queue_of(WORK_QUEUE, Tags::new(), &[]));
+        stack.world.delete_by_hand(&ResourceId::new(Kind::Role, "TowerForge-Lab7-ServiceRole"));
+        stack.delete_forge(DISPOSES).await;
+        if stack.rest() != [ResourceId::new(Kind::JobQueue, WORK_QUEUE)] {
             stack.world.fail(format!("left are {:?}", stack.rest()));
         }
     });

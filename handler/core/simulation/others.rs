@@ -17,7 +17,7 @@ use tower_forge_core::resources::{job_queue, role};
 /// A queue of somebody else that refers to our environments.
 const SOMEBODYS_QUEUE: &str = "somebodys-queue";
 
-fn queue_of(name: &str, tags: Tags, held: &[ResourceId]) -> Version {
+pub(crate) fn queue_of(name: &str, tags: Tags, held: &[ResourceId]) -> Version {
     let arn =
         |id: &ResourceId| format!("arn:aws:batch:eu-west-1:123456789012:compute-environment/{}", id.name);
     let observed = job_queue::Observed {
@@ -52,7 +52,7 @@ impl World {
             self.after(rng.log_range(60 * S, 2 * 3600 * S), Self::attach_foreign_queue);
         }
         if rng.permille(60) {
-            self.after(rng.log_range(60 * S, 2 * 3600 * S), Self::delete_by_hand);
+            self.after(rng.log_range(60 * S, 2 * 3600 * S), Self::delete_something_by_hand);
         }
         if rng.permille(10) {
             self.after(rng.log_range(10 * S, 2 * 3600 * S), |world| {
@@ -179,13 +179,19 @@ impl World {
         }
     }
 
-    fn delete_by_hand(self: &Rc<Self>) {
+    fn delete_something_by_hand(self: &Rc<Self>) {
         let goes = |version: &Version| {
             let kind = version.existing.id.kind;
             matches!(kind, Kind::LogGroup | Kind::LaunchTemplate | Kind::JobQueue | Kind::Role)
                 && version.existing.phase == Phase::Settled
         };
-        let Some(id) = self.some(goes) else { return };
+        if let Some(id) = self.some(goes) {
+            self.delete_by_hand(&id);
+        }
+    }
+
+    /// Somebody deletes a resource of the forge.
+    pub(crate) fn delete_by_hand(self: &Rc<Self>, id: &ResourceId) {
         self.count("somebody deletes a resource by hand");
         self.say(|| format!("somebody deletes {id} by hand"));
         if id.kind == Kind::Role {
@@ -199,13 +205,13 @@ impl World {
         }
         // With its queue a job ends.
         let ended =
-            self.truth(&id).filter(|_| id.kind == Kind::JobQueue).map(|queue| queue.existing.refs.clone());
+            self.truth(id).filter(|_| id.kind == Kind::JobQueue).map(|queue| queue.existing.refs.clone());
         for environment in ended.unwrap_or_default() {
             self.run_jobs(&environment, 0, u32::MAX);
         }
-        self.remove(&id);
+        self.remove(id);
         if id.kind == Kind::Role {
-            self.note_lost_role(&id);
+            self.note_lost_role(id);
         }
         self.disturb();
     }
