@@ -244,12 +244,14 @@ impl LazyNetwork<'_> {
 }
 
 /// The resources that a forge still needs while it is being deleted: Batch deletes no environment whose service role is
-/// gone, and such an environment stays INVALID for ever.
-pub fn desired_while_deleting(cx: &Context, inventory: &Inventory) -> Vec<Desired> {
-    let ours = inventory.all::<ComputeEnvironment>().any(|(existing, _)| cx.owner.owns(&existing.tags));
+/// gone, and such an environment stays INVALID for ever. The `kept` resources are not deleted.
+pub fn desired_while_deleting(cx: &Context, inventory: &Inventory, kept: &[Desired]) -> Vec<Desired> {
+    let goes = |existing: &Existing| {
+        cx.owner.owns(&existing.tags) && !kept.iter().any(|kept| kept.id == existing.id)
+    };
     let name = cx.names.role(RoleKind::Service);
-    let foreign = inventory.find::<Role>(&name).is_some_and(|(role, _)| !cx.owner.owns(&role.tags));
-    if !ours || foreign {
+    let stays = inventory.find::<Role>(&name).is_some_and(|(role, _)| !goes(role));
+    if stays || !inventory.all::<ComputeEnvironment>().any(|(existing, _)| goes(existing)) {
         return Vec::new();
     }
     let role = Desired {

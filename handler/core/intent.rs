@@ -197,16 +197,14 @@ impl Intent {
         }
         if desired::is_of_another(cx, inventory) {
             let kept = desired::kept_for_another(inventory);
-            let is_kept = |resource: &Desired| kept.iter().any(|other| other.id == resource.id);
-            let needed: Vec<Desired> =
-                desired_while_deleting(cx, inventory).into_iter().filter(|role| !is_kept(role)).collect();
+            let needed = desired_while_deleting(cx, inventory, &kept);
             return Ok([kept, needed].concat());
         }
         let ours = inventory.resources.values().any(|existing| cx.owner.owns(&existing.tags));
         match &self.disposes {
             Err(fault) if ours => Err(fault.clone()),
             Ok(false) if desired::completed(cx, inventory).is_some() => Ok(desired::released(cx, inventory)),
-            _ => Ok(desired_while_deleting(cx, inventory)),
+            _ => Ok(desired_while_deleting(cx, inventory, &[])),
         }
     }
 

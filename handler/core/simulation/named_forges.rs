@@ -12,12 +12,14 @@ use crate::world::Mix;
 use std::cell::Cell;
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
+use tower_forge_core::name::RELEASED_TAG;
 use tower_forge_core::resource::{Kind, ResourceId, Tags};
 
 /// A Delete deletes the forge.
 const DISPOSES: Template = Template { named: true, ..Template::PLAIN };
 /// A Delete releases the forge.
 const RELEASES: Template = Template { disposes: false, ..DISPOSES };
+const SERVICE_ROLE: &str = "TowerForge-Lab7-ServiceRole";
 /// Invocations so short that an operation needs several.
 const SHORT: Mix = Mix { time_limit: 105 * S, ..SMOOTH };
 
@@ -289,11 +291,34 @@ fn environments_without_their_service_role_go_although_another_stack_has_the_wor
     play(SMOOTH, |stack| async move {
         stack.fail_to_create_queues().await;
         stack.world.put(queue_of(WORK_QUEUE, Tags::new(), &[]));
-        stack.world.delete_by_hand(&ResourceId::new(Kind::Role, "TowerForge-Lab7-ServiceRole"));
+        stack.world.delete_by_hand(&ResourceId::new(Kind::Role, SERVICE_ROLE));
         stack.delete_forge(DISPOSES).await;
         if stack.rest() != [ResourceId::new(Kind::JobQueue, WORK_QUEUE)] {
             stack.world.fail(format!("left are {:?}", stack.rest()));
         }
+    });
+}
+
+/// It would never be deleted.
+#[test]
+fn no_service_role_is_made_for_environments_that_another_stack_has_released() {
+    play(SMOOTH, |stack| async move {
+        stack.release_in_part().await;
+        for id in stack.rest().iter().filter(|id| id.kind == Kind::ComputeEnvironment) {
+            stack.world.edit(id, |version| {
+                drop(version.existing.tags.insert(RELEASED_TAG.to_owned(), "now".to_owned()))
+            });
+        }
+        stack.world.delete_by_hand(&ResourceId::new(Kind::Role, SERVICE_ROLE));
+        let (second, before) = (stack.second(), stack.rest());
+        if is_success(&second.create_forge(DISPOSES).await) {
+            stack.world.fail("the second stack has a part of the forge");
+        }
+        second.delete_forge(DISPOSES).await;
+        if stack.rest() != before {
+            stack.world.fail(format!("left are {:?}", stack.rest()));
+        }
+        stack.delete_forge(RELEASES).await;
     });
 }
 
