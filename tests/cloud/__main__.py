@@ -41,9 +41,9 @@ def main() -> None:
     wire.warm(["batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda", "dynamodb"])
     if not arguments.keep:
         threading.Thread(target=_end_with_stdin, args=(cloud,), daemon=True).start()
-    print(json.dumps({"url": f"http://{arguments.host}:{cloud.port}", "pid": os.getpid()}), flush=True)
+    print(json.dumps({"url": f"http://{arguments.host}:{cloud.bind_addr[1]}", "pid": os.getpid()}), flush=True)
     try:
-        cloud.serve_forever()
+        cloud.serve()
     except KeyboardInterrupt:
         pass
     if arguments.rights:
@@ -51,10 +51,10 @@ def main() -> None:
         pending.unlink()
 
 
-def _end_with_stdin(cloud: server.BaseWSGIServer) -> None:
+def _end_with_stdin(cloud: server.Server) -> None:
     while sys.stdin.buffer.read(4096):
         pass
-    cloud.shutdown()
+    cloud.stop()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import socket
@@ -12,8 +13,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import BaseWSGIServer, make_server
+import cheroot.wsgi
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 import accounts
 import authz
@@ -26,16 +27,32 @@ import wire
 
 Environ = dict[str, Any]
 
+SOCKET = "cloud.socket"
+"""Where the environment of a request has its socket."""
+
+THREADS = 100
+"""Requests that are answered at the same time: most of them sleep, as long as AWS would take."""
+
 
 class Hangup(ConnectionError):
-    """Ends a request without an answer; werkzeug lets the connection go when it sees one."""
+    """Ends a request without an answer; the server lets the connection go when it sees one."""
 
 
-class Handler(MotoRequestHandler):
-    """Says nothing about the requests: the call log does."""
+class Gateway(cheroot.wsgi.Gateway_10):
+    """Hands the socket to the application, which may have to end a connection without an answer."""
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing, on purpose."""
+    def get_environ(self) -> Environ:
+        """The environment of one request."""
+        return super().get_environ() | {SOCKET: self.req.conn.socket}
+
+
+class Server(cheroot.wsgi.Server):
+    """Keeps connections, as AWS does, and says nothing of those that it ends on demand."""
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """Writes a line to the log."""
+        if not isinstance(sys.exc_info()[1], Hangup):
+            super().error_log(msg, level, traceback)
 
 
 class Moto(DomainDispatcherApplication):
@@ -148,18 +165,18 @@ class Gate:
         return answered[0], answered[1], content
 
 
-def serve(host: str, port: int) -> BaseWSGIServer:
-    """A server that listens already and answers as soon as `serve_forever` runs; port 0 lets the system choose.
+def serve(host: str, port: int) -> Server:
+    """A server that listens already and answers as soon as `serve` runs; port 0 lets the system choose."""
+    server = Server((host, port), Gate(), numthreads=THREADS, request_queue_size=1024, timeout=3600)
+    server.gateway = Gateway
+    server.prepare()
+    return server
 
-    One connection carries one request: werkzeug closes it with the answer, and says so.
-    """
-    return make_server(host, port, Gate(), threaded=True, request_handler=Handler)
 
-
-def start(host: str = "127.0.0.1", port: int = 0) -> BaseWSGIServer:
-    """Serves from a thread of its own; `shutdown` ends it."""
+def start(host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Serves from a thread of its own; `stop` ends it."""
     server = serve(host, port)
-    threading.Thread(target=server.serve_forever, name="cloud", daemon=True).start()
+    threading.Thread(target=server.serve, name="cloud", daemon=True).start()
     return server
 
 
@@ -190,5 +207,5 @@ def _kill(pid: int) -> None:
 
 
 def _hang_up(environ: Environ) -> None:
-    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    environ[SOCKET].shutdown(socket.SHUT_RDWR)
     raise Hangup("on demand")
