@@ -57,8 +57,8 @@ invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that
 cloud-stop: $(venv) ## Stop the local AWS that `invoke` left running.
 	@.venv/bin/python tests/demo cloud-stop
 
-bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory.
-	@.venv/bin/python tests/demo bench $(function)
+bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory, and their limits.
+	@.venv/bin/python tests/demo bench $(function) $(dead-letter)
 
 soak: $(venv) ## Run the long tests too: every fault at every call.
 	TOWER_FORGE_SOAK=1 cargo test --locked --test it
@@ -73,7 +73,7 @@ fuzz: ## Throw many more random events at the envelope and the properties than `
 	PROPTEST_CASES=$(or $(CASES),100000) cargo test --locked -p tower-forge-edge -p tower-forge-core --lib
 
 shipped: $(venv) package ## Build both functions as they are shipped, and try each of them on the local AWS.
-	@.venv/bin/python tests/demo package $(function) .aws-sam/build/DeadLetterFunction/bootstrap
+	@.venv/bin/python tests/demo package $(function) $(dead-letter)
 
 build: $(tools) ## Build the function for Lambda (ARCH=arm64 or x86_64).
 	sam build --no-cached --parameter-overrides Architecture=$(ARCH)
@@ -86,8 +86,9 @@ clean: ## Remove all that was built or installed here.
 	rm -rf .venv .tools .aws-sam
 	cargo clean
 
-# Where SAM puts the function.
+# Where SAM puts the two functions.
 function := .aws-sam/build/TowerForgeFunction/bootstrap
+dead-letter := .aws-sam/build/DeadLetterFunction/bootstrap
 
 # The release build, for the machine on which it is tried.
 package: $(tools)

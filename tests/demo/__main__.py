@@ -1,11 +1,13 @@
-"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and, as `package`, `shipped`.
+"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and, as `package`, `shipped`; `limits`
+is called by `.ci/run`.
 
     python tests/demo demo BINARY
     python tests/demo plan [--aws] BINARY EVENT
     python tests/demo invoke BINARY EVENT
     python tests/demo cloud-stop
-    python tests/demo bench BINARY
+    python tests/demo bench BINARY DEAD_LETTER
     python tests/demo package BINARY DEAD_LETTER
+    python tests/demo limits TEST ALL
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 from pathlib import Path
 
 import bench
+import limits
 import package
 import play
 import processes
@@ -27,14 +30,21 @@ def main() -> None:
     for name in ("demo", "plan", "invoke", "bench", "package"):
         command = commands.add_parser(name)
         command.add_argument("binary", type=Path, help="the function's binary")
-        if name == "package":
+        if name in ("bench", "package"):
             command.add_argument("dead_letter", type=Path, help="the dead letter's binary")
         if name in ("plan", "invoke"):
             command.add_argument("event", type=Path, help="a CloudFormation request as JSON")
         if name == "plan":
             command.add_argument("--aws", action="store_true", help="in the account of your AWS credentials")
     commands.add_parser("cloud-stop")
+    times = commands.add_parser("limits")
+    times.add_argument("test", type=float, help="the seconds of `make test`")
+    times.add_argument("all", type=float, help="the seconds of all checks")
     arguments = parser.parse_args()
+
+    if arguments.command == "limits":
+        limits.report({limits.TEST: arguments.test / 60, limits.CHECKS: arguments.all / 60})
+        return
 
     if arguments.command == "cloud-stop":
         show.say("stopped" if processes.stop_kept_cloud() else "no local cloud was running")
@@ -50,7 +60,7 @@ def main() -> None:
         case "invoke":
             play.invoke(path, arguments.event)
         case "bench":
-            bench.bench(path)
+            bench.bench(path, arguments.dead_letter.resolve())
         case "package":
             package.report(path, arguments.dead_letter.resolve())
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cloudformation
+import limits
 from runtime import Function
 from show import heading, say, table
 
@@ -78,16 +79,17 @@ def check_answer(start: Start) -> None:
         raise SystemExit(f"the answer does not say what is wrong: {answer.get('Reason')}")
 
 
-def report(binary: Path) -> None:
-    """Tries the binary and prints its figures."""
+def report(binary: Path, dead_letter: Path) -> dict[limits.Limit, float]:
+    """Tries the function and prints the figures of both binaries; returns those that have a limit."""
     starts = [start_once(binary) for _ in range(RUNS)]
     for start in starts:
         check_answer(start)
-    heading(f"The binary  ({RUNS} starts, medians)")
+    zips = {limits.ZIP: zip_size(binary) / 1e6, limits.DEAD_LETTER_ZIP: zip_size(dead_letter) / 1e6}
+    heading(f"The binaries  ({RUNS} starts of the function, medians)")
     table(
         [
-            ("binary", f"{binary.stat().st_size / 1e6:.1f} MB"),
-            ("zip", f"{zip_size(binary) / 1e6:.1f} MB"),
+            ("function", f"{binary.stat().st_size / 1e6:.1f} MB, zip {zips[limits.ZIP]:.2f} MB"),
+            ("dead letter", f"{dead_letter.stat().st_size / 1e6:.1f} MB, zip {zips[limits.DEAD_LETTER_ZIP]:.2f} MB"),
             ("start to first request", median([start.init_ms for start in starts], "ms")),
             ("peak memory after init", median([start.after_init for start in starts], "MB")),
             ("peak memory after an event", median([start.after_event for start in starts], "MB")),
@@ -95,6 +97,7 @@ def report(binary: Path) -> None:
         ("", ""),
     )
     say("  each time a malformed event was answered once, with FAILED and the reason")
+    return zips | {limits.START: statistics.median(start.init_ms for start in starts)}
 
 
 def median(values: list[float | None], unit: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import bench
 import binary
 import cloudformation
+import limits
 import processes
 from control import Account
 from runtime import Function
@@ -20,26 +21,25 @@ SCALE = 0.03
 
 def report(function: Path, dead_letter: Path) -> None:
     """Tries both; SystemExit with a sentence where one of them fails."""
-    binary.report(function)
+    figures = binary.report(function, dead_letter)
     process, url = processes.start_cloud()
     try:
         heading("A life with each binary")
         account = Account(url, "000000000001")
-        bench.run_once(function, account, SCALE)
+        run = bench.run_once(function, account, SCALE)
         if left := [f"{len(found)} {kind}" for kind, found in account.state().items() if found]:
             raise SystemExit(f"after the Delete are left: {', '.join(left)}")
-        say("  a forge was created and deleted, and nothing is left")
+        say("  a forge was created, updated and deleted, and nothing is left")
         reason = answer_for_the_dead(dead_letter, Account(url, "000000000002"))
         say(f"  a Create that died was answered once: {reason}")
     finally:
         processes.stop(process)
+    limits.report(figures | bench.memory_of([run]))
 
 
 def answer_for_the_dead(dead_letter: Path, account: Account) -> str:
     """Gives the dead letter a Create that Lambda gave up before it began; returns the reason in its answer."""
-    event = cloudformation.load_event(processes.ROOT / "events" / "create-spot.json")
-    theirs, region = cloudformation.account_and_region(event)
-    event = json.loads(json.dumps(event).replace(theirs, account.id))
+    event, region = bench.event_for(account)
     account.set_stack(event, cloudformation.IN_PROGRESS["Create"])
     url = cloudformation.ResponseUrl()
     try:
