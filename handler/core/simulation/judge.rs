@@ -186,6 +186,8 @@ impl World {
         ledger.items.clear();
         ledger.lost_at = Some(now);
         drop(ledger);
+        // The next operation does not know that others have just written, and may see AWS as it was before.
+        self.disturb();
         self.count("the table is lost");
         self.say(|| "somebody restores the table, empty".to_owned());
     }

@@ -259,11 +259,12 @@ impl CloudFormation {
         if !self.chance(150) {
             return;
         }
-        let began = world.now();
         let last = self.view().borrow().asked.values().max_by_key(|asked| asked.number).cloned();
         world.sim.sleep(8000 * S).await;
+        // An operation may have looked before somebody else changed something.
+        let signed = last.as_ref().map_or(0, |asked| asked.signed);
         let disturbed = world.account.borrow().disturbed;
-        if disturbed + 300 * S > began || world.ledger.borrow().lost_at.is_some() {
+        if disturbed > 0 && disturbed + 60 * S > signed || world.ledger.borrow().lost_at.is_some() {
             return;
         }
         world.count("quiet check");
