@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -16,10 +17,11 @@ import binary as shipped
 import cloudformation
 import critical_path
 import limits
+import picture
 import processes
 from control import Account
 from runtime import Function
-from show import heading, table
+from show import heading, say, table
 
 SCALE = 0.5
 """Real seconds per AWS second: the function's own need, in real time, counts double."""
@@ -41,6 +43,20 @@ CROWD = 25
 
 NO_LAG = {"iam_propagation": 0}
 
+DOCS = processes.ROOT / "docs"
+
+PERFORMANCE = """# Performance
+
+`make bench` writes this page. It plays {runs} lives of `events/create-spot.json` on the local AWS, whose durations and
+latencies are those of AWS at half the time; here on {cores} cores. A time is compared with the critical path: the least time
+that AWS needs for the same resources, without any call that only observes. Times are in seconds of AWS.
+
+{table}
+The Create with the median ratio:
+
+![Each resource of a Create, and when the function and AWS worked on it](create.svg)
+"""
+
 WAYS = ("Create", "Update", "Delete")
 """The requests of a life; its Update changes nothing."""
 
@@ -54,6 +70,7 @@ class Run:
     calls: dict[str, list[dict[str, Any]]]
     draws: critical_path.Draws
     memory: float | None
+    latency: critical_path.Latency
 
 
 def bench(binary: Path, dead_letter: Path) -> None:
@@ -92,7 +109,16 @@ def bench(binary: Path, dead_letter: Path) -> None:
     table([*rows, ("altogether", *(counts[way].total() for way in WAYS))], ("", *WAYS))
 
     alone = statistics.median(run.seconds["Create"] for run in lagging)
-    limits.report(times_and_calls(runs, lagging) | crowd.figures(alone) | shipped.report(binary, dead_letter) | memory_of(runs))
+    figures = times_and_calls(runs, lagging) | crowd.figures(alone) | shipped.report(binary, dead_letter) | memory_of(runs)
+    limits.report(figures)
+    (DOCS / "performance.md").write_text(PERFORMANCE.format(runs=RUNS, cores=os.cpu_count(), table=limits.markdown(figures)))
+    (DOCS / "create.svg").write_text(picture_of(sorted(runs, key=lambda run: ratio(run, "Create"))[RUNS // 2]))
+    say(f"  written: {DOCS.name}/performance.md and {DOCS.name}/create.svg")
+
+
+def picture_of(run: Run) -> str:
+    """Where the time of a Create is spent."""
+    return picture.svg(picture.bars(run.calls["Create"], run.draws, run.latency), run.seconds["Create"])
 
 
 def side_by_side(count: int, run: Callable[[int], Run]) -> list[Run]:
@@ -143,7 +169,7 @@ def run_once(
     least = {"Create": critical_path.create(draws, queues, latency)}
     if "Delete" in ways:
         least["Delete"] = critical_path.delete(draws, queues, latency)
-    return Run(seconds, least, calls, draws, memory)
+    return Run(seconds, least, calls, draws, memory, latency)
 
 
 def event_for(account: Account) -> tuple[dict[str, Any], str]:

@@ -41,6 +41,10 @@ class Draws:
         """The first `what` of a part: later ones are repairs. 0 where none was drawn."""
         return next((d["seconds"] for d in self._draws if d["name"] == what and d["of"] == of), 0.0)
 
+    def of(self, name: str, *what: str) -> list[dict[str, Any]]:
+        """All draws of these names for one part."""
+        return [draw for draw in self._draws if draw["of"] == name and draw["name"] in what]
+
     def end(self, *what: str) -> float:
         """When the last of these was over, by the account's clock."""
         return max(draw["at"] + draw["seconds"] for draw in self._draws if draw["name"] in what)

@@ -63,8 +63,10 @@ def report(figures: dict[Limit, float]) -> None:
     table(rows, ("", "measured", "limit", ""))
 
 
-def markdown() -> str:
-    """The table in CONTRIBUTING.md."""
-    lines = ["| | At most | Measured by |", "|---|---|---|"]
-    lines += [f"| {each.name} | {each.text(each.most)} | `{each.command}` |" for each in ALL]
-    return "\n".join(lines) + "\n"
+def markdown(figures: dict[Limit, float] | None = None) -> str:
+    """All limits as a table; with figures, only those that were measured."""
+    head, rule = "| | At most | Measured by |", "|---|---|---|"
+    if figures is None:
+        return "\n".join([head, rule, *(f"| {each.name} | {each.text(each.most)} | `{each.command}` |" for each in ALL), ""])
+    rows = [f"| {each.name} | {each.text(value)} | {each.text(each.most)} |" for each, value in figures.items()]
+    return "\n".join(["| | Measured | Limit |", rule, *rows, ""])
