@@ -79,6 +79,11 @@ impl<C: Cloud> Operation<'_, C> {
             }
             match claimant.standing(item.as_ref()) {
                 Standing::Answered(body) => return ended(self.put(body).await),
+                Standing::Superseded | Standing::LostTie if self.is_undecided(&check, item.as_ref()) => {
+                    self.cloud.sleep(AGAIN).await;
+                    check = Check::Open;
+                    continue;
+                }
                 standing @ (Standing::Superseded | Standing::LostTie) => {
                     // CloudFormation's clock has stepped back: it shows this operation, not the newest one.
                     if let Some(signed) = self.is_really_newest(&check, item.as_ref()) {
@@ -177,14 +182,26 @@ impl<C: Cloud> Operation<'_, C> {
             && physical_id != self.request.envelope.physical_id.as_deref()
     }
 
+    /// Whether only CloudFormation can tell which of two operations is the newer one, and has not replied yet.
+    fn is_undecided(&self, check: &Check, item: Option<&Item>) -> bool {
+        matches!(check, Check::Passed(Shown::Unknown))
+            && self.needs_check()
+            && self.after_a_step_back(item).is_some()
+            && self.cloud.now().since(self.intent.signed) < SHOWN_WITHIN
+    }
+
     /// Another delivery of an old Update must not take a newer one's place: CloudFormation's reply does not tell the
     /// two apart, so that only a small step counts.
     fn is_really_newest(&self, check: &Check, item: Option<&Item>) -> Option<i64> {
         let Check::Passed(Shown::Resource { status, .. }) = check else { return None };
+        self.after_a_step_back(item).filter(|_| is_in_progress(self.intent.verb, status))
+    }
+
+    /// The second after the operation in the item, if this one may have followed it by a clock that had stepped back.
+    fn after_a_step_back(&self, item: Option<&Item>) -> Option<i64> {
         let newest = item?.order.as_ref()?;
-        let other_verb = Verb::of_rank(newest.rank()?) != self.intent.verb;
         let second = newest.second().filter(|second| *second <= self.claimant.signed + CLOCK_STEP)?;
-        (other_verb && is_in_progress(self.intent.verb, status)).then_some(second + 1)
+        (Verb::of_rank(newest.rank()?) != self.intent.verb).then_some(second + 1)
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {

@@ -120,6 +120,10 @@ impl CloudFormation {
     /// By how much CloudFormation's clock has been set back. The operation before must have claimed, and what
     /// CloudFormation shows must tell the two apart, or nobody could know which is the newer one; a clean-up it does not.
     fn step_back(&self, verb: Verb) -> Ms {
+        let named = std::mem::take(&mut self.view().borrow_mut().set_back);
+        if named > 0 {
+            return named;
+        }
         let stack = self.view().borrow();
         let Some(last) = stack.newest() else { return 0 };
         let last_id = last.request.envelope.response_url.digest();

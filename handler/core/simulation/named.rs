@@ -139,6 +139,25 @@ fn a_delete_comes_at_any_moment_of_a_create() {
     }
 }
 
+/// It was signed before the operation that it follows, and only CloudFormation knows which is the newer one.
+#[test]
+fn a_delete_signed_too_early_waits_for_cloudformations_reply() {
+    play(SMOOTH, |stack| async move {
+        let physical_id = stack.created().await;
+        stack.world.sim.sleep(60 * S).await;
+        stack.ask_update(&physical_id, IN_PLACE, Some(S)).await;
+        {
+            let mut view = stack.view().borrow_mut();
+            view.is_silent = true;
+            view.set_back = 4 * S;
+        }
+        let world = Rc::clone(&stack.world);
+        let speaks = move || world.view(Stack::First).borrow_mut().is_silent = false;
+        stack.world.sim.at(stack.world.now() + 20 * S, speaks);
+        stack.delete(&physical_id, Template::PLAIN, "DELETE_IN_PROGRESS").await;
+    });
+}
+
 #[test]
 fn an_update_in_place_is_rolled_back_at_any_moment() {
     for step in 0..15 {

@@ -66,6 +66,8 @@ pub(crate) struct StackView {
     pub(crate) denied: Option<&'static str>,
     /// Whether it tells the function nothing now.
     pub(crate) is_silent: bool,
+    /// By how much its clock is set back for the next operation of a named life.
+    pub(crate) set_back: Ms,
     /// Whether the operation under way may stay without an answer.
     pub(crate) is_excused: bool,
     /// The task that plays CloudFormation.
