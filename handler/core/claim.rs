@@ -157,9 +157,13 @@ impl Claimant {
             && record.is_some_and(|record| record.digest == self.digest && record.operation != self.operation)
     }
 
-    /// The operation's place in the order; strict and total, so that the loser of a tie can never take it back.
+    /// The operation's place in the order; strict and total, so that the loser of a tie can never take it back. A leg keeps
+    /// the place of the leg before it, which may be later than the signature says: CloudFormation's clock can step back.
     pub fn order(&self, item: Option<&Item>) -> Order {
-        Order::new(self.signed, self.rank(item), &self.operation)
+        let signed = Order::new(self.signed, self.rank(item), &self.operation);
+        let own = item.filter(|item| item.operation == self.operation);
+        let given = own.and_then(|item| item.order.clone()).filter(|given| *given > signed);
+        given.unwrap_or(signed)
     }
 
     /// The consequence of the item for this operation.

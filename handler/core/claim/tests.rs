@@ -1,7 +1,21 @@
 //! The rules of the claim, on items in memory; how they work together is for the simulation.
 
 use super::*;
-use crate::table::{Attributes, Updated};
+use crate::error::{Error, Result, ServiceError};
+use crate::event::ResponseUrl;
+use crate::leg::Continuation;
+use crate::name::Names;
+use crate::network::Network;
+use crate::port::{Clock, Cloud, Responder, Shown, Sweepable, Table, Undelivered};
+use crate::properties::Properties;
+use crate::registry::{Call, Observed, Write};
+use crate::resource::{Kind, Listing, ResourceId};
+use crate::resources::log_group;
+use crate::table::{Attributes, TableError, Updated};
+use futures_util::FutureExt as _;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use writer::{Finished, Writer, Written};
 
 fn claimant(verb: Verb, signed: i64, operation: &str, by: &str) -> Claimant {
     Claimant {
@@ -78,6 +92,8 @@ fn an_update_to_what_another_operation_has_established_is_a_rollback() {
     assert!(back.is_rollback(seen(item.as_ref()).as_ref()));
     assert!(!claimant(Verb::Update, 30, "u", "2/1").is_rollback(seen(item.as_ref()).as_ref()));
     assert_eq!(back.order(seen(item.as_ref()).as_ref()).rank(), Some(2));
+    let other = claimant(Verb::Update, 30, "u", "2/1").order(seen(item.as_ref()).as_ref());
+    assert_eq!(other.rank(), Some(1), "signed in one second, the rollback comes after the Update");
 }
 
 #[test]
@@ -162,6 +178,7 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
     let later = Claimant { signed: 20 + 3 * 3600, ..theirs.clone() };
     assert!(claim_forge(&mut item.clone(), &later, now.as_ref()), "nobody works for so long");
     ours.release_forge("Lab7", Timestamp::from_secs(30)).apply(&mut item);
+    assert_eq!(item.as_ref().unwrap().get("ttl"), Some(&Value::N(30 + 604_800)), "kept for a week");
     for seen in [None, now.as_ref()] {
         assert!(
             !claim_forge(&mut item, &ours, seen),
@@ -235,4 +252,219 @@ fn the_item_of_a_resource_without_any_forge_expires_after_a_week() {
     let now = seen(item.as_ref());
     assert!(claim(&mut item, &claimant(Verb::Create, 80, "c", "2/1"), now.as_ref()));
     assert_eq!(item.and_then(|item| item.get("ttl").cloned()), None, "a new operation keeps it");
+}
+
+#[test]
+fn a_new_holder_waits_for_longer_than_calls_of_the_old_one_last_and_stay_unseen() {
+    let Timing { permit, call, read_lag } = Timing::AWS;
+    assert!(Timing::AWS.quiet() > permit + call);
+    assert!(Timing::AWS.visible() >= permit + call + read_lag);
+}
+
+#[test]
+fn a_later_leg_stays_where_the_first_one_was_put() {
+    let mut item = None;
+    let create = claimant(Verb::Create, 100, "c", "1/1");
+    assert!(claim(&mut item, &create, None));
+    // Signed at 99, when CloudFormation's clock had stepped back.
+    let now = seen(item.as_ref());
+    assert!(claim(&mut item, &claimant(Verb::Delete, 101, "d", "2/1"), now.as_ref()));
+    let now = seen(item.as_ref());
+    assert!(claim(&mut item, &claimant(Verb::Delete, 99, "d", "3/1"), now.as_ref()));
+    let now = seen(item.as_ref());
+    let again = Claimant { by: "4/1".to_owned(), ..create };
+    assert!(!claim(&mut item, &again, now.as_ref()), "the Create would take the claim from the Delete");
+}
+
+#[test]
+fn a_rank_tells_the_type_of_its_operation() {
+    for verb in [Verb::Create, Verb::Update, Verb::Delete] {
+        let order = claimant(verb, 10, "o", "1/1").order(None);
+        assert_eq!(Verb::of_rank(order.rank().unwrap()), verb);
+    }
+}
+
+#[test]
+fn only_another_operation_of_the_same_second_has_lost_the_tie() {
+    let mut item = None;
+    let delete = claimant(Verb::Delete, 10, "d", "2/1");
+    assert!(claim(&mut item, &delete, None));
+    let now = seen(item.as_ref());
+    assert!(claimant(Verb::Update, 10, "u", "1/1").has_lost_tie(now.as_ref()));
+    assert!(!claimant(Verb::Update, 9, "u", "1/1").has_lost_tie(now.as_ref()), "it is older");
+    assert!(!delete.has_lost_tie(now.as_ref()), "it holds the claim");
+}
+
+#[test]
+fn a_forge_that_is_gone_is_not_deleted_again() {
+    let mut item = None;
+    let delete = claimant(Verb::Delete, 10, "d", "1/1");
+    assert!(claim(&mut item, &delete, None));
+    let gone = BTreeSet::from(["Cafe".to_owned()]);
+    assert_eq!(seen(item.as_ref()).unwrap().forges, gone);
+    let end = End { gone, ..End::default() };
+    delete.finish(&end, Timestamp::from_secs(70)).apply(&mut item);
+    assert_eq!(seen(item.as_ref()).unwrap().forges, BTreeSet::new());
+    let edits = delete.finish(&End::default(), Timestamp::from_secs(70)).edits;
+    let subtracts = edits.iter().any(|edit| matches!(edit, Edit::Subtract(..)));
+    assert!(!subtracts, "DynamoDB takes no empty set");
+}
+
+/// Frozen: with another key, the holder and the duties of every resource would be forgotten.
+#[test]
+fn the_keys_of_items_never_change() {
+    assert_eq!(forge_key("Lab7"), "forge#Lab7");
+    assert_eq!(
+        resource_key("stack", "Genomics"),
+        "resource#c776e2614764000d48793dc5bf1934a5a4e22c8d8d4c4cf1df8d813f834fc035"
+    );
+}
+
+/// A table that refuses some calls, and a clock that only pauses move.
+struct Away {
+    item: RefCell<Option<Attributes>>,
+    failures: Cell<u32>,
+    error: TableError,
+    slept: Cell<Duration>,
+}
+
+impl Away {
+    fn new(item: Option<Attributes>, failures: u32, error: TableError) -> Self {
+        let (item, failures) = (RefCell::new(item), Cell::new(failures));
+        Self { item, failures, error, slept: Cell::default() }
+    }
+
+    fn try_once(&self) -> Result<(), TableError> {
+        match self.failures.get() {
+            0 => Ok(()),
+            left => {
+                self.failures.set(left - 1);
+                Err(self.error.clone())
+            }
+        }
+    }
+}
+
+impl Clock for Away {
+    fn now(&self) -> Now {
+        Now { mono: self.slept.get(), wall: Timestamp::from_secs(100), scale: 1.0 }
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.slept.set(self.slept.get() + pause);
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+}
+
+impl Table for Away {
+    async fn read(&self, _key: &str) -> Result<Option<Attributes>, TableError> {
+        self.try_once().map(|()| self.item.borrow().clone())
+    }
+
+    async fn update(&self, update: &Update) -> Result<Updated, TableError> {
+        self.try_once().map(|()| update.apply(&mut self.item.borrow_mut()))
+    }
+}
+
+#[test]
+fn a_table_that_is_away_is_tried_again_as_long_as_there_is_time() {
+    let tried = |error: &TableError, failures: u32| {
+        let away = || Away::new(None, failures, error.clone());
+        let (first, second) = (away(), away());
+        let until = Duration::from_secs(10);
+        let read = writer::read(&first, "resource#1", until).now_or_never().unwrap().is_ok();
+        let release = release("resource#1", "1/1", Timestamp::from_secs(100));
+        let updated = writer::update(&second, &release, until).now_or_never().unwrap().is_ok();
+        assert_eq!((read, first.slept.get()), (updated, second.slept.get()));
+        (read, first.slept.get().as_secs())
+    };
+    let away = TableError::Unreachable("throttled".to_owned());
+    assert_eq!(tried(&away, 3), (true, 6));
+    assert_eq!(tried(&away, 99), (false, 8), "a further try would come too late");
+    assert_eq!(tried(&TableError::Gone("claims".to_owned()), 1), (false, 0));
+}
+
+#[test]
+fn an_outcome_that_was_recorded_before_is_the_response_and_that_of_another_operation_is_not() {
+    let mut item = None;
+    let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 200, "d", "2/1"));
+    let finished = |item: &Option<Attributes>| {
+        let world = Away::new(item.clone(), 0, TableError::Unreachable(String::new()));
+        let end = End { body: "made again".into(), ..End::default() };
+        writer::finish(&world, &create, &end, Duration::ZERO).now_or_never().unwrap().unwrap()
+    };
+    assert!(claim(&mut item, &create, None) && finish(&mut item, &create, "made"));
+    // The answer of that was lost, and a sweep has taken the name since.
+    claim_for_sweep("resource#1", "sweep/1", Timestamp::from_secs(100)).apply(&mut item);
+    assert!(matches!(finished(&item), Finished::Respond(body) if body == "made"));
+    let now = seen(item.as_ref());
+    assert!(claim(&mut item, &delete, now.as_ref()) && finish(&mut item, &delete, "gone"));
+    assert!(matches!(finished(&item), Finished::Superseded { lost_tie: false }));
+}
+
+impl Responder for Away {
+    async fn respond(&self, _url: &ResponseUrl, _body: &str) -> Result<(), Undelivered> {
+        unreachable!()
+    }
+}
+
+/// AWS refuses every call with the name of its resource as the code.
+impl Cloud for Away {
+    async fn write(&self, _permit: &Permit, write: &Write) -> Result<()> {
+        let source = ServiceError { code: write.id.name.clone(), ..ServiceError::default() };
+        Err(Error::Call { action: "logs:Any", name: "x".into(), source })
+    }
+
+    async fn list(&self, _kind: Kind, _names: &Names) -> Result<Listing<Observed>> {
+        unreachable!()
+    }
+
+    async fn network(&self, _properties: &Properties, _names: &Names) -> Result<Network> {
+        unreachable!()
+    }
+
+    async fn shown(&self, _stack_id: &str, _logical_id: &str) -> Shown {
+        unreachable!()
+    }
+
+    async fn stack_status(&self, _stack_id: &str) -> Option<String> {
+        unreachable!()
+    }
+
+    async fn sweepable(&self, _prefix: &str) -> Result<Vec<Sweepable>> {
+        unreachable!()
+    }
+
+    async fn continue_later(&self, _continuation: &Continuation) -> Result<()> {
+        unreachable!()
+    }
+}
+
+#[test]
+fn a_call_that_was_not_needed_is_no_failure_and_after_the_permit_none_is_made() {
+    let cloud = Away::new(None, 0, TableError::Unreachable(String::new()));
+    let last_write = Cell::default();
+    let timing = Timing::AWS;
+    let writer = Writer {
+        cloud: &cloud,
+        key: "resource#1",
+        by: "1/1",
+        claimant: None,
+        timing,
+        last_write: &last_write,
+    };
+    let permit = Permit::new(&cloud.now(), &timing);
+    let written = |call: log_group::Call, code: &str| {
+        let write = Write { id: ResourceId::new(Kind::LogGroup, code), call: Call::LogGroup(Box::new(call)) };
+        writer.write(&permit, &write).now_or_never().unwrap().ok()
+    };
+    let create = || log_group::Call::Create(BTreeMap::new());
+    assert_eq!(written(create(), "ResourceAlreadyExistsException"), Some(Written::Exists));
+    assert_eq!(written(log_group::Call::Delete, "ResourceNotFoundException"), Some(Written::Unneeded));
+    assert_eq!(written(log_group::Call::Delete, "AccessDenied"), None);
+    cloud.slept.set(timing.permit);
+    assert_eq!(written(create(), "ResourceAlreadyExistsException"), Some(Written::PermitOver));
 }

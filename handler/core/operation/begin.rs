@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::claim::writer::{self, Claimed};
-use crate::claim::{Item, Standing, Verb, Waits, waits};
+use crate::claim::{Item, Order, Standing, Verb, Waits, waits};
 use crate::error::Error;
 use crate::event::AccountScope;
 use crate::name::ForgeId;
@@ -53,6 +53,16 @@ pub(super) enum Failed {
     Undelivered(Undelivered),
 }
 
+/// How this operation relates to one that was signed later.
+enum Newer {
+    /// The other one is the newer one.
+    Other,
+    /// CloudFormation's reply decides, after this pause.
+    AskAgain(Duration),
+    /// This one is, and counts as signed in this second.
+    SignedLate(i64),
+}
+
 /// Whether CloudFormation shows this operation.
 enum Check {
     /// It does not show it yet.
@@ -79,25 +89,22 @@ impl<C: Cloud> Operation<'_, C> {
             }
             match claimant.standing(item.as_ref()) {
                 Standing::Answered(body) => return ended(self.put(body).await),
-                Standing::Superseded | Standing::LostTie if self.is_undecided(&check, item.as_ref()) => {
-                    self.cloud.sleep(AGAIN).await;
-                    check = Check::Open;
-                    continue;
-                }
                 standing @ (Standing::Superseded | Standing::LostTie) => {
-                    // CloudFormation's clock has stepped back: it shows this operation, not the newest one.
-                    if let Some(signed) = self.is_really_newest(&check, item.as_ref()) {
-                        // CloudFormation's reply may be older than the operation in the item.
-                        if !std::mem::replace(&mut has_asked_again, true) {
-                            self.cloud.sleep(SHOWN_LATE).await;
+                    match self.weigh(&check, item.as_ref(), has_asked_again) {
+                        Newer::Other => return ended(self.lose(standing == Standing::LostTie).await),
+                        Newer::AskAgain(pause) => {
+                            self.cloud.sleep(pause).await;
+                            has_asked_again = matches!(check, Check::Passed(Shown::Resource { .. }));
                             check = Check::Open;
-                            continue;
                         }
-                        tracing::warn!("signed before an operation that started earlier; ordered after it");
-                        claimant.signed = signed;
-                        continue;
+                        Newer::SignedLate(signed) => {
+                            tracing::warn!(
+                                "signed before an operation that started earlier; ordered after it"
+                            );
+                            claimant.signed = signed;
+                        }
                     }
-                    return ended(self.lose(standing == Standing::LostTie).await);
+                    continue;
                 }
                 Standing::Free if self.is_held_elsewhere(item.as_ref()) => {
                     return Ok(Begun::Ended(Ended::Silent("another delivery of this leg has the claim")));
@@ -106,12 +113,7 @@ impl<C: Cloud> Operation<'_, C> {
             }
             let shown = match &check {
                 Check::Passed(shown) => shown.clone(),
-                Check::Failed => {
-                    let err = Error::Refused(
-                        "CloudFormation does not show this operation as in progress".to_owned(),
-                    );
-                    return ended(self.respond_failure(&err).await);
-                }
+                Check::Failed => return ended(self.respond_failure(&not_shown()).await),
                 // Once over, the item is read once more before the answer.
                 Check::Open if self.cloud.now().since(self.intent.signed) >= SHOWN_WITHIN => {
                     check = Check::Failed;
@@ -182,26 +184,30 @@ impl<C: Cloud> Operation<'_, C> {
             && physical_id != self.request.envelope.physical_id.as_deref()
     }
 
-    /// Whether only CloudFormation can tell which of two operations is the newer one, and has not replied yet.
-    fn is_undecided(&self, check: &Check, item: Option<&Item>) -> bool {
-        matches!(check, Check::Passed(Shown::Unknown))
-            && self.needs_check()
-            && self.after_a_step_back(item).is_some()
-            && self.cloud.now().since(self.intent.signed) < SHOWN_WITHIN
-    }
-
+    /// Whether the operation in the item, which was signed later, is really the newer one. It is not if CloudFormation's
+    /// clock has stepped back in between: then CloudFormation shows this operation.
+    ///
     /// Another delivery of an old Update must not take a newer one's place: CloudFormation's reply does not tell the
     /// two apart, so that only a small step counts.
-    fn is_really_newest(&self, check: &Check, item: Option<&Item>) -> Option<i64> {
-        let Check::Passed(Shown::Resource { status, .. }) = check else { return None };
-        self.after_a_step_back(item).filter(|_| is_in_progress(self.intent.verb, status))
-    }
-
-    /// The second after the operation in the item, if this one may have followed it by a clock that had stepped back.
-    fn after_a_step_back(&self, item: Option<&Item>) -> Option<i64> {
-        let newest = item?.order.as_ref()?;
-        let second = newest.second().filter(|second| *second <= self.claimant.signed + CLOCK_STEP)?;
-        (Verb::of_rank(newest.rank()?) != self.intent.verb).then_some(second + 1)
+    fn weigh(&self, check: &Check, item: Option<&Item>, has_asked_again: bool) -> Newer {
+        let order = item.and_then(|item| item.order.as_ref());
+        let other_verb =
+            order.and_then(Order::rank).is_some_and(|rank| Verb::of_rank(rank) != self.intent.verb);
+        let second = order.and_then(Order::second);
+        let second = second.filter(|second| other_verb && *second <= self.claimant.signed + CLOCK_STEP);
+        let is_early = self.cloud.now().since(self.intent.signed) < SHOWN_WITHIN;
+        match (second, check) {
+            (Some(_), Check::Passed(Shown::Unknown)) if self.needs_check() && is_early => {
+                Newer::AskAgain(AGAIN)
+            }
+            (Some(second), Check::Passed(Shown::Resource { status, .. }))
+                if is_in_progress(self.intent.verb, status) =>
+            {
+                // CloudFormation's reply may be older than the operation in the item.
+                if has_asked_again { Newer::SignedLate(second + 1) } else { Newer::AskAgain(SHOWN_LATE) }
+            }
+            _ => Newer::Other,
+        }
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {
@@ -242,6 +248,10 @@ impl<C: Cloud> Operation<'_, C> {
 
 fn ended(ended: Result<Ended, Undelivered>) -> Result<Begun, Failed> {
     ended.map(Begun::Ended).map_err(Failed::Undelivered)
+}
+
+fn not_shown() -> Error {
+    Error::Refused("CloudFormation does not show this operation as in progress".to_owned())
 }
 
 fn is_in_progress(verb: Verb, status: &str) -> bool {

@@ -152,6 +152,12 @@ impl World {
             Ok(desired) => desired,
             Err(err) => return Some(err.to_string()),
         };
+        let serving = desired.iter().filter(|desired| !desired.is_draining);
+        let mut serving = serving.filter_map(|desired| inventory.get(&desired.id));
+        // Seen here too, because a fault of the plan would hide it.
+        if let Some(broken) = serving.find(|existing| matches!(existing.phase, Phase::Broken(_))) {
+            return Some(format!("{} is {:?}", broken.id, broken.phase));
+        }
         let plan = plan(&desired, &inventory, &cx.owner);
         // Deletions may still be in progress: a look that lags shows the old state, which is as good.
         let is_desired = |id: &ResourceId| desired.iter().any(|desired| desired.id == *id);

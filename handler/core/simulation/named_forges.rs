@@ -306,7 +306,7 @@ fn no_service_role_is_made_for_environments_that_another_stack_has_released() {
         stack.release_in_part().await;
         for id in stack.rest().iter().filter(|id| id.kind == Kind::ComputeEnvironment) {
             stack.world.edit(id, |version| {
-                drop(version.existing.tags.insert(RELEASED_TAG.to_owned(), "now".to_owned()))
+                version.existing.tags.insert(RELEASED_TAG.to_owned(), "now".to_owned());
             });
         }
         stack.world.delete_by_hand(&ResourceId::new(Kind::Role, SERVICE_ROLE));
