@@ -11,6 +11,7 @@ import binary
 import cloudformation
 import limits
 import processes
+import tls
 from control import Account
 from runtime import Function
 from show import heading, say
@@ -22,6 +23,8 @@ SCALE = 0.03
 def report(function: Path, dead_letter: Path) -> None:
     """Tries both; SystemExit with a sentence where one of them fails."""
     figures = binary.report(function, dead_letter)
+    tls.check(function)
+    say("  both HTTP clients speak TLS, and believe no authority that they do not know")
     process, url = processes.start_cloud()
     try:
         heading("A life with each binary")
