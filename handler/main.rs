@@ -12,18 +12,17 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tower_forge_edge::clock::HostClock;
 use tower_forge_edge::environment::Environment;
-use tower_forge_edge::logging;
 use tower_forge_edge::table::ClaimTable;
+use tower_forge_edge::{logging, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start();
     let environment = Environment::read();
     let clock = HostClock::start(environment.scale);
-    let config = Clients::configuration().await;
+    let config = Clients::configuration().load().await;
     let clients = Clients::new(&config, &clock, &environment.timing());
-    // A response goes where CloudFormation says and nowhere else.
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let http = respond::client_builder().build()?;
     let credentials = config.credentials_provider().ok_or("no credentials in the environment")?;
     let table = ClaimTable::new(http.clone(), credentials, clients.region.clone(), environment.table.clone());
     let deployment = settings::deployment(&environment, clients.region.clone());

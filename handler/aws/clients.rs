@@ -2,7 +2,10 @@
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_edge::clock::HostClock;
@@ -84,8 +87,9 @@ impl Clients {
         }
     }
 
-    /// Reads the environment.
-    pub(crate) async fn configuration() -> SdkConfig {
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await
+    /// Reads the environment, and what a caller adds to it.
+    pub(crate) fn configuration() -> ConfigLoader {
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http)
     }
 }

@@ -36,7 +36,7 @@ struct Letter<'a> {
 async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start();
     let environment = Environment::read();
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let http = respond::client_builder().build()?;
     let region = std::env::var("AWS_REGION").unwrap_or_default();
     let table = ClaimTable::new(http.clone(), environment_credentials(), region, environment.table.clone());
     let clock = HostClock::start(environment.scale);

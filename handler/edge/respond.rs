@@ -5,6 +5,14 @@ use reqwest::Url;
 use std::time::Duration;
 use tower_forge_core::port::Undelivered;
 
+/// Begins a client for the response URL and the claim's table. It follows no redirect: a response is sent to the URL that
+/// CloudFormation has signed and to no other.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    // An error says that a provider has been chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+}
+
 /// Delivers a response.
 ///
 /// Retries transient failures (no connection, 429, 5xx) with a growing pause until `until`, by the clock's monotonic side.

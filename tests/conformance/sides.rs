@@ -9,7 +9,7 @@ use crate::rng::Rng;
 use crate::scripts::Step;
 use crate::site::{GIVEN_ID, Site};
 use crate::world::{Mix, World};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_sdk_batch::config::{Credentials, SharedCredentialsProvider};
 use serde_json::json;
 use std::cell::RefCell;
@@ -93,7 +93,7 @@ impl Adapter {
         }});
         account.configure(change).await;
         let credentials = Credentials::new(account.access_key_id(), "secret", None, None, "test");
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let config = Clients::configuration()
             .endpoint_url(&account.url)
             .region(Region::new(REGION))
             .credentials_provider(credentials)

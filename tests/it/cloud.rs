@@ -18,6 +18,7 @@ use std::{
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tower_forge_edge::respond::client_builder;
 
 use crate::faults::Fault;
 use crate::state::{Calls, State};
@@ -276,7 +277,7 @@ impl Account {
 
 /// A client for plain HTTP on this machine: no proxy, and no certificates to look for.
 pub(crate) fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().tls_certs_only(Vec::new()).build().expect("a client without TLS")
+    client_builder().no_proxy().tls_certs_only(Vec::new()).build().expect("a client without TLS")
 }
 
 fn read<T: DeserializeOwned>(what: &str, value: &Value) -> T {
