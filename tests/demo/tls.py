@@ -82,7 +82,8 @@ def check(function: Path) -> None:
             if not {"iam", "dynamodb"} <= server.seen:
                 raise SystemExit(f"signed calls came over TLS to {sorted(server.seen)} only: {told}")
             server.seen.clear()
-            told = play(function, local)
+            # It tries again for minutes of AWS.
+            told = play(function, local | {"TOWER_FORGE_TIME_SCALE": "0.001"})
             if server.seen or "ertificate" not in told:
                 raise SystemExit(f"an unknown authority was believed: {sorted(server.seen)} {told}")
         finally:
