@@ -23,7 +23,7 @@ tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constra
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench simulate guards soak fuzz plan invoke cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,10 @@ plan: $(venv) $(tools) binary ## Show what EVENT would change, and change nothin
 invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that events build on each other.
 	@.venv/bin/python tests/demo invoke $(target)/debug/tower-forge $(EVENT)
 
-cloud-stop: $(venv) ## Stop the local AWS that `invoke` left running.
+watch: $(venv) $(tools) ## Run the function under cargo lambda watch beside a local AWS, for cargo lambda invoke.
+	@.venv/bin/python tests/demo watch
+
+cloud-stop: $(venv) ## Stop the local AWS that `invoke` or `watch` left running.
 	@.venv/bin/python tests/demo cloud-stop
 
 bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory, and their limits.

@@ -1,9 +1,10 @@
-"""The commands behind `make demo`, `plan`, `invoke`, `cloud-stop`, `bench` and, as `package`, `shipped`; `limits`
+"""The commands behind `make demo`, `plan`, `invoke`, `watch`, `cloud-stop`, `bench` and, as `package`, `shipped`; `limits`
 is called by `.ci/run`.
 
     python tests/demo demo BINARY
     python tests/demo plan [--aws] BINARY EVENT
     python tests/demo invoke BINARY EVENT
+    python tests/demo watch
     python tests/demo cloud-stop
     python tests/demo bench BINARY DEAD_LETTER
     python tests/demo package BINARY DEAD_LETTER
@@ -36,6 +37,7 @@ def main() -> None:
             command.add_argument("event", type=Path, help="a CloudFormation request as JSON")
         if name == "plan":
             command.add_argument("--aws", action="store_true", help="in the account of your AWS credentials")
+    commands.add_parser("watch")
     commands.add_parser("cloud-stop")
     times = commands.add_parser("limits")
     times.add_argument("test", type=float, help="the seconds of `make test`")
@@ -46,6 +48,9 @@ def main() -> None:
         limits.report({limits.TEST: arguments.test / 60, limits.CHECKS: arguments.all / 60})
         return
 
+    if arguments.command == "watch":
+        play.watch()
+        return
     if arguments.command == "cloud-stop":
         show.say("stopped" if processes.stop_kept_cloud() else "no local cloud was running")
         return

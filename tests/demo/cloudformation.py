@@ -12,6 +12,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,12 +24,16 @@ FAILED = {"Create": "CREATE_FAILED", "Update": "UPDATE_FAILED", "Delete": "DELET
 class ResponseUrl:
     """A server on the loopback that stands where CloudFormation's presigned URL points to."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, heard: Callable[[bytes], None] | None = None) -> None:
+        """`heard` is called with each answer; port 0 lets the system choose."""
         answers: queue.Queue[bytes] = queue.Queue()
 
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self) -> None:
-                answers.put(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answers.put(body)
+                if heard:
+                    heard(body)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -37,7 +42,7 @@ class ResponseUrl:
                 pass
 
         self._answers = answers
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def in_event(self, event: dict[str, Any]) -> dict[str, Any]:

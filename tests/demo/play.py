@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cloudformation
 import parts
@@ -145,6 +147,32 @@ def invoke(binary: Path, path: Path) -> None:
     say(paint("  The local cloud stays until make cloud-stop.", "dim"))
     if failed:
         raise SystemExit(1)
+
+
+def watch() -> None:
+    """Keeps `cargo lambda watch` running in an environment in which the sample events work, until it is interrupted."""
+    event = cloudformation.load_event(processes.ROOT / "events" / "create-spot.json")
+    account_id, region = cloudformation.account_and_region(event)
+    account = Account(processes.keep_cloud(), account_id)
+    account.configure(scale=SCALE, latency="realistic")
+
+    def heard(answer: bytes) -> None:
+        heading("What CloudFormation gets")
+        show.show_answer(answer)
+
+    # The port that the sample events name.
+    url = cloudformation.ResponseUrl(urlsplit(event["ResponseURL"]).port or 0, heard)
+    say(paint("In another terminal: cargo lambda invoke --data-file events/create-spot.json", "bold"))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOWER_FORGE_"))}
+    # Where cargo lambda invoke looks for it.
+    command = [processes.CARGO_LAMBDA, "lambda", "watch", "--invoke-address", "::1", "--bin", "tower-forge"]
+    try:
+        subprocess.run(command, env=clean | processes.local_environment(account, region, SCALE), cwd=processes.ROOT, check=False)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        url.close()
+        say(paint("The local cloud stays until make cloud-stop.", "dim"))
 
 
 def plan(binary: Path, path: Path, aws: bool) -> None:
