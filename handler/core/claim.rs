@@ -334,7 +334,7 @@ pub fn waits(
     };
     let mut waits = match handed {
         Some((by, waits)) if by == old.by => waits,
-        // The claim's first answer was lost; whoever was named before is unknown.
+        // The claim's first answer was lost; the holder before this one is unknown.
         _ if old.busy || old.by == claimant.by => pre_empted(timing),
         _ => Waits::default(),
     };

@@ -30,7 +30,7 @@ Environ = dict[str, Any]
 SOCKET = "cloud.socket"
 """Where the environment of a request has its socket."""
 
-THREADS = 100
+THREADS = 300
 """Requests that are answered at the same time: most of them sleep, as long as AWS would take."""
 
 
@@ -47,7 +47,9 @@ class Gateway(cheroot.wsgi.Gateway_10):
 
 
 class Server(cheroot.wsgi.Server):
-    """Keeps connections, as AWS does, and says nothing of those that it ends on demand."""
+    """Keeps all connections, as AWS does, and says nothing of those that it ends on demand."""
+
+    keep_alive_conn_limit = None
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """Writes a line to the log."""

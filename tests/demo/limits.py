@@ -43,12 +43,11 @@ DEAD_LETTER_ZIP = Limit("zip of the dead letter", 2.2, "MB", SHIPPED)
 START = Limit("start to the first request", 10, "ms", SHIPPED)
 MEMORY = Limit("peak memory after a Create and a Delete", 24, "MB resident", SHIPPED)
 TEST = Limit("make test, from nothing", 12, "min", CI)
-TEST_AGAIN = Limit("make test, everything built", 5, "min", "make test")
 CHECKS = Limit("all of .ci/run, from nothing", 35, "min", CI)
 
 ALL = (
     *(CREATE, CREATE_WITH_LAG, DELETE, CREATE_CALLS, CREATE_BATCH, DELETE_CALLS, DELETE_BATCH, UPDATE_CALLS),
-    *(CROWD_RATE, CROWD_TIME, ZIP, DEAD_LETTER_ZIP, START, MEMORY, TEST, TEST_AGAIN, CHECKS),
+    *(CROWD_RATE, CROWD_TIME, ZIP, DEAD_LETTER_ZIP, START, MEMORY, TEST, CHECKS),
 )
 
 

@@ -52,7 +52,7 @@ def bars(calls: list[Call], draws: critical_path.Draws, latency: critical_path.L
     took = {"iam": latency.iam, "batch": latency.batch}
     made: dict[str, Bar] = {}
     for call in writes:
-        # Tags of a queue come at the very end, and nobody waits for them.
+        # The tag of a complete forge comes last, and no resource waits for it.
         if call["operation"] == "TagResource":
             continue
         name, at = call["resources"][0] if call["service"] != "ec2" else "launch template", call["at"] - zero
@@ -62,9 +62,10 @@ def bars(calls: list[Call], draws: critical_path.Draws, latency: critical_path.L
     for name, bar in made.items():
         kind, look = ("jq_create", "DescribeJobQueues") if name in queues else ("ce_create", "DescribeComputeEnvironments")
         if ends := [draw["at"] + draw["seconds"] - zero for draw in draws.of(name, kind, "ce_update")]:
-            looks = [call["at"] - zero for call in calls if call["operation"] == look and call["at"] - zero >= max(ends)]
+            # A call is noted when it arrives, and shows AWS as it is when its latency has passed.
+            looks = [call["at"] - zero + latency.batch for call in calls if call["operation"] == look]
             called = draws.of(name, kind)[0]["at"] - zero
-            made[name] = replace(bar, called=called, ready=max(ends), seen=min(looks))
+            made[name] = replace(bar, called=called, ready=max(ends), seen=min(at for at in looks if at >= max(ends)))
     for name in chain(made, queues):
         made[name] = replace(made[name], critical=True)
     return sorted(made.values(), key=lambda bar: bar.begun)
