@@ -26,6 +26,9 @@ STYLE = """
   }
 """
 
+SHORT = {"ec2": "launch template", "logs": "log group"}
+"""The resources with a single one of their service."""
+
 KEY = (("calls", "calls of the function"), ("aws", "AWS works"), ("unseen", "until the function sees it"))
 
 
@@ -55,7 +58,7 @@ def bars(calls: list[Call], draws: critical_path.Draws, latency: critical_path.L
         # The tag of a complete forge comes last, and no resource waits for it.
         if call["operation"] == "TagResource":
             continue
-        name, at = call["resources"][0] if call["service"] != "ec2" else "launch template", call["at"] - zero
+        name, at = SHORT.get(call["service"]) or call["resources"][0], call["at"] - zero
         done = at + took.get(call["service"], 0.1)
         begun = made[name].begun if name in made else at
         made[name] = Bar(name, begun, done, done, done)
