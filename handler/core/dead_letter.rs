@@ -130,54 +130,11 @@ fn failure(died: &Died<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::writer::tests::Fake;
     use crate::event::{AccountScope, Envelope, Operation, ResponseUrl};
-    use crate::port::{Now, Timestamp};
-    use crate::table::{Attributes, TableError, Update};
+    use crate::port::Timestamp;
     use futures_util::FutureExt as _;
     use serde_json::Map;
-    use std::cell::{Cell, RefCell};
-
-    /// A table in which the last claim of the dead invocation takes effect during a pause.
-    struct World {
-        item: RefCell<Option<Attributes>>,
-        late: Option<Update>,
-        slept: Cell<Duration>,
-        bodies: RefCell<Vec<String>>,
-    }
-
-    impl Clock for World {
-        fn now(&self) -> Now {
-            Now { mono: self.slept.get(), wall: Timestamp::from_secs(100), scale: 1.0 }
-        }
-
-        async fn sleep(&self, pause: Duration) {
-            self.slept.set(self.slept.get() + pause);
-            if let Some(late) = &self.late {
-                late.apply(&mut self.item.borrow_mut());
-            }
-        }
-
-        fn random(&self) -> u64 {
-            7
-        }
-    }
-
-    impl Table for World {
-        async fn read(&self, _key: &str) -> Result<Option<Attributes>, TableError> {
-            Ok(self.item.borrow().clone())
-        }
-
-        async fn update(&self, update: &Update) -> Result<Updated, TableError> {
-            Ok(update.apply(&mut self.item.borrow_mut()))
-        }
-    }
-
-    impl Responder for World {
-        async fn respond(&self, _url: &ResponseUrl, body: &str) -> Result<(), Undelivered> {
-            self.bodies.borrow_mut().push(body.to_owned());
-            Ok(())
-        }
-    }
 
     fn create() -> Request {
         let stack_id = "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1".to_owned();
@@ -201,12 +158,7 @@ mod tests {
         let request = create();
         let died =
             Died { request: &request, continuation: None, request_id: "dead", reason: "killed".into() };
-        let mut world = World {
-            item: RefCell::default(),
-            late: None,
-            slept: Cell::default(),
-            bodies: RefCell::default(),
-        };
+        let mut world = Fake::new(None);
         let of_the_dead = claimant(&world, &died);
         let now = Timestamp::from_secs(of_the_dead.signed);
         let other = Claimant { by: "other/1".into(), ..of_the_dead.clone() };

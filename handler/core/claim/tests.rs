@@ -1,23 +1,9 @@
 //! The rules of the claim, on items in memory; how they work together is for the simulation.
 
 use super::*;
-use crate::error::{Error, Result, ServiceError};
-use crate::event::ResponseUrl;
-use crate::leg::Continuation;
-use crate::name::Names;
-use crate::network::Network;
-use crate::port::{Clock, Cloud, Responder, Shown, Sweepable, Table, Undelivered};
-use crate::properties::Properties;
-use crate::registry::{Call, Observed, Write};
-use crate::resource::{Kind, Listing, ResourceId};
-use crate::resources::log_group;
-use crate::table::{Attributes, TableError, Updated};
-use futures_util::FutureExt as _;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use writer::{Finished, Writer, Written};
+use crate::table::{Attributes, Updated};
 
-fn claimant(verb: Verb, signed: i64, operation: &str, by: &str) -> Claimant {
+pub(super) fn claimant(verb: Verb, signed: i64, operation: &str, by: &str) -> Claimant {
     Claimant {
         key: "resource#1".into(),
         stack_id: "stack".into(),
@@ -31,16 +17,16 @@ fn claimant(verb: Verb, signed: i64, operation: &str, by: &str) -> Claimant {
 }
 
 /// Claims on an item as it is, having seen `seen`.
-fn claim(item: &mut Option<Attributes>, by: &Claimant, seen: Option<&Item>) -> bool {
+pub(super) fn claim(item: &mut Option<Attributes>, by: &Claimant, seen: Option<&Item>) -> bool {
     let update = by.claim(seen, Some("Cafe"), Timestamp::from_secs(by.signed));
     matches!(update.apply(item), Updated::Done(_))
 }
 
-fn seen(item: Option<&Attributes>) -> Option<Item> {
+pub(super) fn seen(item: Option<&Attributes>) -> Option<Item> {
     item.map(Item::read)
 }
 
-fn finish(item: &mut Option<Attributes>, by: &Claimant, body: &str) -> bool {
+pub(super) fn finish(item: &mut Option<Attributes>, by: &Claimant, body: &str) -> bool {
     let end = End { body: body.into(), record: Recorded::Forge("Cafe".into()), ..End::default() };
     matches!(by.finish(&end, Timestamp::from_secs(by.signed + 60)).apply(item), Updated::Done(_))
 }
@@ -318,153 +304,4 @@ fn the_keys_of_items_never_change() {
         resource_key("stack", "Genomics"),
         "resource#c776e2614764000d48793dc5bf1934a5a4e22c8d8d4c4cf1df8d813f834fc035"
     );
-}
-
-/// A table that refuses some calls, and a clock that only pauses move.
-struct Away {
-    item: RefCell<Option<Attributes>>,
-    failures: Cell<u32>,
-    error: TableError,
-    slept: Cell<Duration>,
-}
-
-impl Away {
-    fn new(item: Option<Attributes>, failures: u32, error: TableError) -> Self {
-        let (item, failures) = (RefCell::new(item), Cell::new(failures));
-        Self { item, failures, error, slept: Cell::default() }
-    }
-
-    fn try_once(&self) -> Result<(), TableError> {
-        match self.failures.get() {
-            0 => Ok(()),
-            left => {
-                self.failures.set(left - 1);
-                Err(self.error.clone())
-            }
-        }
-    }
-}
-
-impl Clock for Away {
-    fn now(&self) -> Now {
-        Now { mono: self.slept.get(), wall: Timestamp::from_secs(100), scale: 1.0 }
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        self.slept.set(self.slept.get() + pause);
-    }
-
-    fn random(&self) -> u64 {
-        7
-    }
-}
-
-impl Table for Away {
-    async fn read(&self, _key: &str) -> Result<Option<Attributes>, TableError> {
-        self.try_once().map(|()| self.item.borrow().clone())
-    }
-
-    async fn update(&self, update: &Update) -> Result<Updated, TableError> {
-        self.try_once().map(|()| update.apply(&mut self.item.borrow_mut()))
-    }
-}
-
-#[test]
-fn a_table_that_is_away_is_tried_again_as_long_as_there_is_time() {
-    let tried = |error: &TableError, failures: u32| {
-        let away = || Away::new(None, failures, error.clone());
-        let (first, second) = (away(), away());
-        let until = Duration::from_secs(10);
-        let read = writer::read(&first, "resource#1", until).now_or_never().unwrap().is_ok();
-        let release = release("resource#1", "1/1", Timestamp::from_secs(100));
-        let updated = writer::update(&second, &release, until).now_or_never().unwrap().is_ok();
-        assert_eq!((read, first.slept.get()), (updated, second.slept.get()));
-        (read, first.slept.get().as_secs())
-    };
-    let away = TableError::Unreachable("throttled".to_owned());
-    assert_eq!(tried(&away, 3), (true, 6));
-    assert_eq!(tried(&away, 99), (false, 8), "a further try would come too late");
-    assert_eq!(tried(&TableError::Gone("claims".to_owned()), 1), (false, 0));
-}
-
-#[test]
-fn an_outcome_that_was_recorded_before_is_the_response_and_that_of_another_operation_is_not() {
-    let mut item = None;
-    let (create, delete) = (claimant(Verb::Create, 10, "c", "1/1"), claimant(Verb::Delete, 200, "d", "2/1"));
-    let finished = |item: &Option<Attributes>| {
-        let world = Away::new(item.clone(), 0, TableError::Unreachable(String::new()));
-        let end = End { body: "made again".into(), ..End::default() };
-        writer::finish(&world, &create, &end, Duration::ZERO).now_or_never().unwrap().unwrap()
-    };
-    assert!(claim(&mut item, &create, None) && finish(&mut item, &create, "made"));
-    // The answer of that was lost, and a sweep has taken the name since.
-    claim_for_sweep("resource#1", "sweep/1", Timestamp::from_secs(100)).apply(&mut item);
-    assert!(matches!(finished(&item), Finished::Respond(body) if body == "made"));
-    let now = seen(item.as_ref());
-    assert!(claim(&mut item, &delete, now.as_ref()) && finish(&mut item, &delete, "gone"));
-    assert!(matches!(finished(&item), Finished::Superseded { lost_tie: false }));
-}
-
-impl Responder for Away {
-    async fn respond(&self, _url: &ResponseUrl, _body: &str) -> Result<(), Undelivered> {
-        unreachable!()
-    }
-}
-
-/// AWS refuses every call with the name of its resource as the code.
-impl Cloud for Away {
-    async fn write(&self, _permit: &Permit, write: &Write) -> Result<()> {
-        let source = ServiceError { code: write.id.name.clone(), ..ServiceError::default() };
-        Err(Error::Call { action: "logs:Any", name: "x".into(), source })
-    }
-
-    async fn list(&self, _kind: Kind, _names: &Names) -> Result<Listing<Observed>> {
-        unreachable!()
-    }
-
-    async fn network(&self, _properties: &Properties, _names: &Names) -> Result<Network> {
-        unreachable!()
-    }
-
-    async fn shown(&self, _stack_id: &str, _logical_id: &str) -> Shown {
-        unreachable!()
-    }
-
-    async fn stack_status(&self, _stack_id: &str) -> Option<String> {
-        unreachable!()
-    }
-
-    async fn sweepable(&self, _prefix: &str) -> Result<Vec<Sweepable>> {
-        unreachable!()
-    }
-
-    async fn continue_later(&self, _continuation: &Continuation) -> Result<()> {
-        unreachable!()
-    }
-}
-
-#[test]
-fn a_call_that_was_not_needed_is_no_failure_and_after_the_permit_none_is_made() {
-    let cloud = Away::new(None, 0, TableError::Unreachable(String::new()));
-    let last_write = Cell::default();
-    let timing = Timing::AWS;
-    let writer = Writer {
-        cloud: &cloud,
-        key: "resource#1",
-        by: "1/1",
-        claimant: None,
-        timing,
-        last_write: &last_write,
-    };
-    let permit = Permit::new(&cloud.now(), &timing);
-    let written = |call: log_group::Call, code: &str| {
-        let write = Write { id: ResourceId::new(Kind::LogGroup, code), call: Call::LogGroup(Box::new(call)) };
-        writer.write(&permit, &write).now_or_never().unwrap().ok()
-    };
-    let create = || log_group::Call::Create(BTreeMap::new());
-    assert_eq!(written(create(), "ResourceAlreadyExistsException"), Some(Written::Exists));
-    assert_eq!(written(log_group::Call::Delete, "ResourceNotFoundException"), Some(Written::Unneeded));
-    assert_eq!(written(log_group::Call::Delete, "AccessDenied"), None);
-    cloud.slept.set(timing.permit);
-    assert_eq!(written(create(), "ResourceAlreadyExistsException"), Some(Written::PermitOver));
 }

@@ -196,3 +196,6 @@ pub enum Written {
     /// It was not sent: the permit has expired.
     PermitOver,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -312,3 +312,6 @@ impl History {
         Duration::from_secs_f64(f64::max(base, crowd) * jitter)
     }
 }
+
+#[cfg(test)]
+mod tests;

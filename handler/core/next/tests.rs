@@ -9,18 +9,20 @@ use crate::resource::Phase;
 use serde_json::json;
 use std::sync::Arc;
 
-const S: fn(u64) -> Duration = Duration::from_secs;
+mod repairs;
 
-fn now(seconds: u64) -> Now {
+pub(super) const S: fn(u64) -> Duration = Duration::from_secs;
+
+pub(super) fn now(seconds: u64) -> Now {
     Now { mono: S(seconds), wall: Timestamp::from_secs(1_795_509_000), scale: 1.0 }
 }
 
-fn all() -> BTreeSet<Kind> {
+pub(super) fn all() -> BTreeSet<Kind> {
     Kind::ALL.iter().copied().collect()
 }
 
 /// A situation of a forge with all kinds, in which absences count from `settled` on.
-fn situation<'a>(
+pub(super) fn situation<'a>(
     desired: &'a [Desired],
     inventory: &'a Inventory,
     owner: &'a Owner,
@@ -31,7 +33,7 @@ fn situation<'a>(
 }
 
 /// The desired state, given an observed one, and the plan for it.
-fn wanted(inventory: &Inventory) -> (Vec<Desired>, Plan) {
+pub(super) fn wanted(inventory: &Inventory) -> (Vec<Desired>, Plan) {
     let (cx, wanted) = (context(), properties(json!({})));
     let draft = crate::desired::Draft::of(&cx, &wanted);
     let desired = crate::desired::desired(&cx, &wanted, &draft, &network(), inventory).unwrap();
@@ -51,6 +53,25 @@ fn deleting(only_roles: bool, looked: u64, at: u64, settled: u64) -> Vec<String>
         Next::Act(steps) => steps.iter().map(|step| step.id.to_string()).collect(),
         Next::Finish | Next::Look { .. } => Vec::new(),
     }
+}
+
+pub(super) fn change(field: &str) -> Change {
+    Change { field: field.to_owned(), from: "before".to_owned(), to: "after".to_owned() }
+}
+
+pub(super) fn step(id: &ResourceId, action: Action) -> Step {
+    Step { id: id.clone(), action, why: String::new(), after: Vec::new() }
+}
+
+/// The first observed resource of a kind.
+pub(super) fn first(inventory: &Inventory, kind: Kind) -> ResourceId {
+    inventory.resources.keys().find(|id| id.kind == kind).unwrap().clone()
+}
+
+/// The result of a step that AWS refuses with this code.
+pub(super) fn refusal(code: &str) -> Result<()> {
+    let source = ServiceError { code: code.into(), message: String::new(), request_id: None };
+    Err(Error::Call { action: "iam:DeleteRole", name: "x".into(), source })
 }
 
 #[test]
@@ -216,7 +237,7 @@ fn what_needs_no_look_is_entered() {
 }
 
 /// An environment of a forge that exists.
-fn environment(inventory: &Inventory) -> ResourceId {
+pub(super) fn environment(inventory: &Inventory) -> ResourceId {
     let mut all = inventory.resources.keys().filter(|id| id.kind == Kind::ComputeEnvironment);
     all.next().unwrap().clone()
 }
@@ -243,109 +264,6 @@ fn a_change_that_aws_accepts_and_never_shows_is_made_again_and_not_for_ever() {
             }
         }
     }
-}
-
-#[test]
-fn an_environment_that_stays_invalid_is_made_anew_unless_a_queue_holds_it() {
-    let held = forge_of(&properties(json!({})));
-    let mut free = held.clone();
-    free.resources.retain(|id, _| id.kind != Kind::JobQueue);
-    let owner = context().owner;
-    let repaired = |inventory: &Inventory, before: u32| {
-        let mut history = History::default();
-        let id = environment(inventory);
-        history.repairs.insert(id.clone(), before);
-        let calls = repair(
-            None,
-            inventory.get(&id).unwrap(),
-            "INVALID",
-            &history,
-            &situation(&[], inventory, &owner, 100, 0),
-        );
-        calls.map(|calls| format!("{:?}", calls[0].call)).map_err(|err| err.to_string())
-    };
-    let (revalidates, disables) = ("service_role: Some", "enabled: Some(false)");
-    for before in [0, 1] {
-        assert!(repaired(&held, before).unwrap().contains(revalidates));
-    }
-    for before in [2, 3] {
-        assert!(repaired(&free, before).unwrap().contains(disables));
-        assert!(repaired(&held, before).unwrap_err().contains("is broken: INVALID"));
-    }
-    assert!(repaired(&free, 4).is_err());
-    // Of a replaced generation that is wanted again.
-    let mut busy = free.clone();
-    let existing = busy.resources.get_mut(&environment(&free)).unwrap();
-    let Observed::ComputeEnvironment(observed) = &mut existing.observed else { unreachable!() };
-    Arc::make_mut(observed).is_idle = false;
-    assert!(
-        repaired(&busy, 3).unwrap().contains(disables),
-        "what runs in it is only known once it is disabled"
-    );
-    let existing = busy.resources.get_mut(&environment(&free)).unwrap();
-    let Observed::ComputeEnvironment(observed) = &mut existing.observed else { unreachable!() };
-    Arc::make_mut(observed).enabled = false;
-    assert!(repaired(&busy, 3).unwrap_err().contains("is broken: INVALID"), "its jobs would be terminated");
-}
-
-/// An old observation shows it as it was, and the operation would end with a disabled environment.
-#[test]
-fn an_environment_that_was_disabled_to_be_made_anew_is_seen_again_before_the_end() {
-    let inventory = forge_of(&properties(json!({})));
-    let owner = context().owner;
-    let (desired, plan) = wanted(&inventory);
-    let id = environment(&inventory);
-    let step = |action| Step { id: id.clone(), action, why: String::new(), after: Vec::new() };
-    let ends = |repairs: u32, looked: u64| {
-        let mut history = History::with_read_lag(S(30));
-        history.repairs.insert(id.clone(), repairs);
-        let at = situation(&desired, &inventory, &owner, 100, 0);
-        history.note_sent(&step(Action::Repair("INVALID".to_owned())), &at);
-        history.note_look(&all(), S(looked));
-        let later = situation(&desired, &inventory, &owner, looked + 1, 0);
-        matches!(next(&plan, &history, &later), Ok(Next::Finish))
-    };
-    assert!(ends(1, 101), "a revalidation changes nothing");
-    assert!(!ends(2, 129));
-    assert!(ends(2, 130));
-}
-
-/// Revalidating it would name the role again that somebody has given it.
-#[test]
-fn a_broken_environment_that_differs_is_updated() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let id = environment(&inventory);
-    let Observed::ComputeEnvironment(observed) = &mut inventory.resources.get_mut(&id).unwrap().observed
-    else {
-        unreachable!()
-    };
-    Arc::make_mut(observed).service_role = "arn:aws:iam::123456789012:role/other".to_owned();
-    let (desired, _) = wanted(&inventory);
-    let owner = context().owner;
-    let step = Step { id, action: Action::Repair(String::new()), why: String::new(), after: Vec::new() };
-    let at = situation(&desired, &inventory, &owner, 100, 0);
-    let calls = writes(&step, &History::default(), &at).unwrap();
-    assert_eq!(calls.len(), 1);
-    assert!(format!("{:?}", calls[0].call).contains("TowerForge-Cafe-ServiceRole"), "{calls:?}");
-}
-
-fn change(field: &str) -> Change {
-    Change { field: field.to_owned(), from: "before".to_owned(), to: "after".to_owned() }
-}
-
-fn step(id: &ResourceId, action: Action) -> Step {
-    Step { id: id.clone(), action, why: String::new(), after: Vec::new() }
-}
-
-/// The first observed resource of a kind.
-fn first(inventory: &Inventory, kind: Kind) -> ResourceId {
-    inventory.resources.keys().find(|id| id.kind == kind).unwrap().clone()
-}
-
-/// The result of a step that AWS refuses with this code.
-fn refusal(code: &str) -> Result<()> {
-    let source = ServiceError { code: code.into(), message: String::new(), request_id: None };
-    Err(Error::Call { action: "iam:DeleteRole", name: "x".into(), source })
 }
 
 #[test]
@@ -419,22 +337,6 @@ fn what_stays_denied_is_tried_again_after_twice_the_time() {
 }
 
 #[test]
-fn new_permissions_may_be_denied_for_a_minute_after_the_creation() {
-    let inventory = Inventory::default();
-    let owner = context().owner;
-    let id = ResourceId::new(Kind::Role, "TowerForge-Cafe-ServiceRole");
-    let ends = |at: u64| {
-        let mut history = History::default();
-        history.note_step(&step(&id, Action::Create), Ok(()), &situation(&[], &inventory, &owner, 100, 0));
-        let update = step(&id, Action::Update(Vec::new()));
-        let later = situation(&[], &inventory, &owner, at, 0);
-        history.note_step(&update, refusal("AccessDenied"), &later).is_some()
-    };
-    assert!(!ends(159));
-    assert!(ends(160));
-}
-
-#[test]
 fn after_a_refusal_because_of_something_unseen_the_kinds_that_may_use_the_resource_are_looked_at() {
     let mut inventory = forge_of(&properties(json!({})));
     let role = first(&inventory, Kind::Role);
@@ -479,34 +381,6 @@ fn a_resource_that_aws_works_on_is_not_looked_at_while_nothing_can_follow() {
 }
 
 #[test]
-fn a_broken_environment_is_only_revalidated_while_its_role_may_not_be_known() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let owner = context().owner;
-    let id = environment(&inventory);
-    let role = inventory.get(&id).unwrap().refs.iter().find(|id| id.kind == Kind::Role).unwrap().clone();
-    let mut recreated = |age: i64| {
-        inventory.resources.get_mut(&role).unwrap().created = Some(now(0).wall.secs() - age);
-        let at = situation(&[], &inventory, &owner, 100, 0);
-        let mut history = History::default();
-        for _ in 0..2 {
-            history.note_step(&step(&id, Action::Repair(String::new())), Ok(()), &at);
-        }
-        recreates(inventory.get(&id).unwrap(), &history, &at)
-    };
-    assert!(!recreated(149));
-    assert!(recreated(150));
-    // Only repairs that should have helped count.
-    let mut history = History::default();
-    let mut repair = |age: i64| {
-        inventory.resources.get_mut(&role).unwrap().created = Some(now(0).wall.secs() - age);
-        let at = situation(&[], &inventory, &owner, 100, 0);
-        history.note_step(&step(&id, Action::Repair(String::new())), Ok(()), &at);
-        history.repairs[&id]
-    };
-    assert_eq!([0, 149, 150].map(&mut repair), [0, 0, 1]);
-}
-
-#[test]
 fn an_environment_that_a_foreign_queue_holds_is_not_deleted() {
     let mut inventory = forge_of(&properties(json!({})));
     let id = environment(&inventory);
@@ -525,172 +399,4 @@ fn an_environment_that_a_foreign_queue_holds_is_not_deleted() {
     };
     inventory.replace(Kind::JobQueue, crate::resource::Listing { found: Vec::new(), account });
     assert!(refused(&inventory).unwrap().contains("job queue theirs"));
-}
-
-/// What is wanted depends on what is observed, and an old observation may show it as it is wanted now.
-#[test]
-fn what_was_sent_and_is_not_wanted_any_more_is_seen_again_before_the_end() {
-    let inventory = forge_of(&properties(json!({})));
-    let owner = context().owner;
-    let (desired, plan) = wanted(&inventory);
-    let ends = |sent: &Desired, looked: u64| {
-        let mut history = History::with_read_lag(S(30));
-        let sent = [sent.clone()];
-        let update = step(&sent[0].id, Action::Update(Vec::new()));
-        history.note_sent(&update, &situation(&sent, &inventory, &owner, 100, 0));
-        history.note_look(&all(), S(looked));
-        let later = situation(&desired, &inventory, &owner, looked + 1, 0);
-        matches!(next(&plan, &history, &later), Ok(Next::Finish))
-    };
-    assert!(ends(&desired[0], 101), "it is still wanted");
-    let mut tagged = desired[0].clone();
-    tagged.tags.insert("team".to_owned(), "blue".to_owned());
-    let changed = Desired { spec: desired[1].spec.clone(), ..desired[0].clone() };
-    for other in [tagged, changed] {
-        assert!(!ends(&other, 129));
-        assert!(ends(&other, 130));
-    }
-}
-
-#[test]
-fn a_step_that_was_cut_short_is_taken_again_after_a_look() {
-    let inventory = Inventory::default();
-    let owner = context().owner;
-    let create = step(&ResourceId::new(Kind::Role, "TowerForge-Cafe-ServiceRole"), Action::Create);
-    let mut history = History::default();
-    history.note_step(&create, Ok(()), &situation(&[], &inventory, &owner, 90, 0));
-    history.note_cut(&create, S(100));
-    assert_eq!(history.attempts[&create.id].tries, 1, "what was accepted before counts");
-    let takes = |history: &History| {
-        let at = situation(&[], &inventory, &owner, 101, 0);
-        matches!(judge(&create, history, &at), Ok(Judged::Take))
-    };
-    history.note_look(&all(), S(99));
-    assert!(!takes(&history));
-    assert!(!history.is_fresh(Kind::Role, S(0)), "its first calls may have been made");
-    history.note_look(&all(), S(100));
-    assert!(takes(&history) && history.is_fresh(Kind::Role, S(0)));
-}
-
-#[test]
-fn what_was_deleted_is_reported_and_seen_again_if_the_result_is_not_known() {
-    let inventory = Inventory::default();
-    let owner = context().owner;
-    let delete = step(&ResourceId::new(Kind::JobQueue, "TowerForge-Cafe-work"), Action::Delete);
-    let mut history = History::default();
-    history.note_step(&delete, Ok(()), &situation(&[], &inventory, &owner, 100, 0));
-    assert!(history.deleted.contains(&delete.id));
-    history.note_unseen(&delete, S(100));
-    history.note_look(&all(), S(99));
-    assert!(!history.is_fresh(Kind::JobQueue, S(0)));
-    history.note_look(&all(), S(100));
-    assert!(history.is_fresh(Kind::JobQueue, S(0)));
-}
-
-#[test]
-fn a_refusal_is_forgotten_when_its_step_is_not_needed_any_more() {
-    let inventory = Inventory::default();
-    let owner = context().owner;
-    let [needed, settled, accepted] = ["a", "b", "c"].map(|name| ResourceId::new(Kind::Role, name));
-    let at = situation(&[], &inventory, &owner, 100, 0);
-    let mut history = History::default();
-    for id in [&needed, &settled] {
-        history.note_step(&step(id, Action::Create), refusal("Throttling"), &at);
-    }
-    history.note_step(&step(&accepted, Action::Create), Ok(()), &at);
-    history.forget_settled(&Plan { steps: vec![step(&needed, Action::Create)], ..Plan::default() });
-    assert_eq!(history.attempts.keys().collect::<Vec<_>>(), [&needed, &accepted]);
-}
-
-#[test]
-fn a_deletion_that_fails_is_reported_when_nothing_else_is_left() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let role = first(&inventory, Kind::Role);
-    inventory.resources.retain(|id, _| *id == role);
-    let owner = context().owner;
-    let mut history = History::default();
-    history.note_look(&all(), S(100));
-    let at = situation(&[], &inventory, &owner, 100, 0);
-    let delete = step(&role, Action::Delete);
-    assert!(history.note_step(&delete, refusal("AccessDenied"), &at).is_none(), "others go on");
-    let plan = plan(&[], &inventory, &owner);
-    let err = next(&plan, &history, &at).unwrap_err();
-    assert!(err.service().is_some_and(ServiceError::is_denied), "{err}");
-}
-
-#[test]
-fn what_is_pending_is_named_with_the_reasons() {
-    let inventory = Inventory::default();
-    let owner = context().owner;
-    let at = situation(&[], &inventory, &owner, 100, 0);
-    let [refused, failed, settling] = ["a", "b", "c"].map(|name| ResourceId::new(Kind::Role, name));
-    let mut history = History::default();
-    history.note_step(&step(&refused, Action::Delete), refusal("Throttling"), &at);
-    history.note_step(&step(&failed, Action::Delete), refusal("AccessDenied"), &at);
-    let steps = vec![step(&refused, Action::Delete)];
-    let plan = Plan { steps, settling: vec![(settling, "CREATING".to_owned())], ..Plan::default() };
-    assert_eq!(
-        history.pending(&plan),
-        [
-            "role c (CREATING)",
-            "delete of role a",
-            "role a: the call was throttled: ",
-            "iam:DeleteRole x: AccessDenied",
-        ]
-    );
-}
-
-/// The pause before a kind is looked at again that was looked at just now, in milliseconds.
-fn pause(seed: &str, deletes: bool, waited: u64, in_transition: usize, looks: u32) -> u128 {
-    let mut inventory = forge_of(&properties(json!({})));
-    let desired: Vec<Desired> = inventory.resources.values().map(Desired::as_it_is).collect();
-    let account = crate::resource::AccountUse { in_transition, ..Default::default() };
-    inventory.replace(Kind::Efs, crate::resource::Listing { found: Vec::new(), account });
-    let owner = context().owner;
-    let desired = if deletes { &[] } else { &desired[..] };
-    let at = Situation { seed, ..situation(desired, &inventory, &owner, waited, 0) };
-    let mut history = History::default();
-    for _ in 0..looks {
-        history.note_look(&all(), S(waited));
-    }
-    let (pause, kinds) = history.next_look(&[], &[Kind::Role], &at);
-    assert_eq!(kinds, BTreeSet::from([Kind::Role]));
-    pause.as_millis()
-}
-
-#[test]
-fn the_pauses_between_looks_grow_with_the_wait_and_with_the_crowd() {
-    let about = |seconds: u64, pause: u128| {
-        let least = u128::from(seconds) * 900;
-        (least..=least * 11 / 9).contains(&pause)
-    };
-    for (waited, making, deleting) in
-        [(0, 2, 3), (19, 2, 3), (20, 2, 5), (29, 2, 5), (30, 5, 5), (119, 5, 5), (120, 12, 12)]
-    {
-        assert!(about(making, pause("Cafe", false, waited, 0, 1)), "made for {waited} s");
-        assert!(about(deleting, pause("Cafe", true, waited, 0, 1)), "deleted for {waited} s");
-    }
-    assert!(about(15, pause("Cafe", false, 0, 100, 1)), "a hundred resources are in transition");
-}
-
-/// Forges that are made at once do not all look at once.
-#[test]
-fn the_pauses_of_two_forges_and_of_two_looks_differ() {
-    let forges = ["Cafe", "Lab7", "Genomics", "Proteomics"];
-    let pauses: BTreeSet<u128> =
-        (1..=4).flat_map(|looks| forges.map(|forge| pause(forge, false, 200, 0, looks))).collect();
-    assert_eq!(pauses.len(), 16);
-    assert!(pauses.last().unwrap() - pauses.first().unwrap() > 1000, "{pauses:?}");
-}
-
-#[test]
-fn what_was_seen_after_it_was_accepted_is_seen_again_only_after_a_pause() {
-    let inventory = forge_of(&properties(json!({})));
-    let owner = context().owner;
-    let queue = first(&inventory, Kind::JobQueue);
-    let mut history = History::default();
-    history.note_step(&step(&queue, Action::Disable), Ok(()), &situation(&[], &inventory, &owner, 100, 0));
-    history.note_look(&all(), S(103));
-    let at = situation(&[], &inventory, &owner, 103, 0);
-    assert!(history.next_look(&[&queue], &[], &at).0 > S(1));
 }
