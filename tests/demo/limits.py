@@ -42,8 +42,8 @@ ZIP = Limit("zip of the function", 5.0, "MB", SHIPPED)
 DEAD_LETTER_ZIP = Limit("zip of the dead letter", 2.2, "MB", SHIPPED)
 START = Limit("start to the first request", 10, "ms", SHIPPED)
 MEMORY = Limit("peak memory after a Create and a Delete", 24, "MB resident", SHIPPED)
-TEST = Limit("make test, from nothing", 12, "min", CI)
-CHECKS = Limit("all of .ci/run, from nothing", 35, "min", CI)
+TEST = Limit("make test on a fresh clone", 12, "min", CI)
+CHECKS = Limit("all of .ci/run on a fresh clone", 35, "min", CI)
 
 ALL = (
     *(CREATE, CREATE_WITH_LAG, DELETE, CREATE_CALLS, CREATE_BATCH, DELETE_CALLS, DELETE_BATCH, UPDATE_CALLS),

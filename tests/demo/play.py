@@ -163,11 +163,11 @@ def watch() -> None:
     # The port that the sample events name.
     url = cloudformation.ResponseUrl(urlsplit(event["ResponseURL"]).port or 0, heard)
     say(paint("In another terminal: cargo lambda invoke --data-file events/create-spot.json", "bold"))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOWER_FORGE_"))}
+    environment = processes.clean_environment() | processes.local_environment(account, region, SCALE)
     # Where cargo lambda invoke looks for it.
     command = [processes.CARGO_LAMBDA, "lambda", "watch", "--invoke-address", "::1", "--bin", "tower-forge"]
     try:
-        subprocess.run(command, env=clean | processes.local_environment(account, region, SCALE), cwd=processes.ROOT, check=False)
+        subprocess.run(command, env=environment, cwd=processes.ROOT, check=False)
     except KeyboardInterrupt:
         pass
     finally:

@@ -105,6 +105,11 @@ def stop(process: subprocess.Popen[Any]) -> None:
             process.wait()
 
 
+def clean_environment() -> dict[str, str]:
+    """Our environment, without all that would tell the function of another AWS."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOWER_FORGE_"))}
+
+
 def local_environment(account: Account, region: str, scale: float) -> dict[str, str]:
     """The environment in which the binary, or any AWS client, works in an account of the local cloud."""
     return {
@@ -135,7 +140,7 @@ class Lambda:
             raise
 
     def _start(self, binary: Path, environment: dict[str, str], inherit_aws: bool) -> None:
-        clean = {k: v for k, v in os.environ.items() if inherit_aws or not k.startswith(("AWS_", "TOWER_FORGE_"))}
+        clean = dict(os.environ) if inherit_aws else clean_environment()
         watch = self._spawn(
             [str(CARGO_LAMBDA), "lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P", str(self._port)],
             clean,

@@ -6,7 +6,6 @@ The demo uses cargo-lambda's instead; this one adds no process and no copying to
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import tempfile
@@ -34,7 +33,6 @@ class Function:
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._log = tempfile.TemporaryFile()
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOWER_FORGE_"))}
         runtime = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}",
             "AWS_LAMBDA_FUNCTION_NAME": "measured",
@@ -44,7 +42,7 @@ class Function:
         }
         started = time.perf_counter()
         self._process = subprocess.Popen(
-            [binary], env=clean | environment | runtime, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            [binary], env=processes.clean_environment() | environment | runtime, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
         )
         try:
             self.init_ms = (self._wait(self._asked) - started) * 1000
