@@ -17,9 +17,9 @@ fn read(path: &Path) -> String {
 fn module(name: &str) -> String {
     let folders = ["core", "edge"].map(|package| root().join("handler").join(package).join(name));
     let text = |folder: &PathBuf| {
-        let files = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let deeper = ["tests/refusals.rs", "tests/rules.rs"].map(|path| folder.join(path));
-        let files = files.chain(deeper).chain([folder.with_extension("rs")]);
+        let entries =
+            [folder.clone(), folder.join("tests")].map(fs::read_dir).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.unwrap().path()).chain([folder.with_extension("rs")]);
         files.map(|path| read(&path)).collect::<String>()
     };
     folders.iter().map(text).collect()
