@@ -28,7 +28,8 @@ pub(crate) async fn look_up(services: &Services, properties: &Properties, names:
             ids => security_groups(services, "group-id", ids).await,
         }
     };
-    let (subnets, groups): (_, Vec<SecurityGroup>) = futures_util::future::try_join(subnets, groups).await?;
+    let (subnets, groups, default_key): (_, Vec<SecurityGroup>, _) =
+        futures_util::future::try_join3(subnets, groups, default_key(services, properties)).await?;
     let lustre_mount_name = match &properties.fsx_name {
         Some(dns_name) => Some(mount_name(services, dns_name).await?),
         None => None,
@@ -45,7 +46,26 @@ pub(crate) async fn look_up(services: &Services, properties: &Properties, names:
     let mut zones: Vec<_> = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
     zones.sort();
     let security_groups = groups.into_iter().map(|group| group.id).collect();
-    Ok(Network { vpc, zones, security_groups, lustre_mount_name })
+    Ok(Network { vpc, zones, security_groups, lustre_mount_name, default_key })
+}
+
+/// The key of the customer that EBS takes for the volumes of instances if a stack names none. Without rights to it no
+/// instance starts, and nothing says so.
+async fn default_key(services: &Services, properties: &Properties) -> Result<Option<String>> {
+    const MANAGED_BY_AWS: &str = "alias/aws/ebs";
+    if properties.ebs_kms_key_id.is_some() {
+        return Ok(None);
+    }
+    let ec2 = &services.ec2;
+    if !properties.ebs_encrypted {
+        let default = ec2.get_ebs_encryption_by_default().send().await;
+        let default = default.on("ec2:GetEbsEncryptionByDefault", "encryption by default")?;
+        if default.ebs_encryption_by_default() != Some(true) {
+            return Ok(None);
+        }
+    }
+    let key = ec2.get_ebs_default_kms_key_id().send().await.on("ec2:GetEbsDefaultKmsKeyId", "default key")?;
+    Ok(key.kms_key_id.filter(|key| !key.ends_with(MANAGED_BY_AWS)))
 }
 
 async fn vpc(services: &Services, properties: &Properties) -> Result<String> {

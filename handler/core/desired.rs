@@ -5,13 +5,13 @@
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
-use crate::name::{COMPLETED_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKind};
+use crate::name::{COMPLETED_TAG, LIMIT_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKind};
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::properties::Properties;
 use crate::registry::{Desired, Existing, Registered, Spec};
 use crate::resource::{Kind, Phase, ResourceId, Tags};
-use crate::resources::compute_environment::ComputeEnvironment;
+use crate::resources::compute_environment::{ComputeEnvironment, attainable};
 use crate::resources::instance_profile::{self, InstanceProfile};
 use crate::resources::job_queue::JobQueue;
 use crate::resources::log_group::{self, LogGroup};
@@ -155,6 +155,18 @@ impl Forge<'_> {
         Declared(id)
     }
 
+    /// Has a sweep lower the maximum of an environment whose jobs do not allow that yet.
+    fn mark_limit(&mut self, Declared(id): &Declared, max_vcpus: i32) {
+        let found = self.inventory.find::<ComputeEnvironment>(&id.name);
+        let is_reached = found.is_none_or(|(_, observed)| attainable(max_vcpus, observed) == max_vcpus);
+        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == *id) else { return };
+        if is_reached {
+            resource.remove_tags.insert(LIMIT_TAG.to_owned());
+        } else {
+            resource.tags.insert(LIMIT_TAG.to_owned(), max_vcpus.to_string());
+        }
+    }
+
     /// Declares a resource of an older make: its tags say since when it retires, and whose it is if it was adopted.
     fn retire(&mut self, existing: &Existing, spec: Option<Spec>, after: Vec<ResourceId>) {
         let since = existing.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
@@ -163,6 +175,13 @@ impl Forge<'_> {
         let remove_tags = BTreeSet::from([RELEASED_TAG.to_owned()]);
         let id = existing.id.clone();
         self.resources.push(Desired { id, spec, tags, remove_tags, after, is_draining: true });
+    }
+
+    fn service_role(&mut self, network: &Result<Network>) -> Declared {
+        let name = self.cx.names.role(RoleKind::Service);
+        let observed = self.inventory.find::<Role>(&name).map(|(_, observed)| observed);
+        let spec = roles::with_default_key(self.cx, &self.draft.roles[&RoleKind::Service], network, observed);
+        self.declare_spec(ResourceId::new(Kind::Role, name), spec, &[])
     }
 
     fn role(&mut self, kind: RoleKind) -> Declared {
@@ -187,7 +206,7 @@ pub fn desired(
     let mut forge = Forge { cx, properties, draft, inventory, resources: Vec::new() };
     let mut network = LazyNetwork { network, used: None };
 
-    let service = forge.role(RoleKind::Service);
+    let service = forge.service_role(network.network);
     let instance = forge.role(RoleKind::Instance);
     let role = cx.names.role(RoleKind::Instance);
     let profile = instance_profile::Spec { role };
@@ -251,11 +270,13 @@ pub fn desired_while_deleting(cx: &Context, inventory: &Inventory, kept: &[Desir
     };
     let name = cx.names.role(RoleKind::Service);
     let stays = inventory.find::<Role>(&name).is_some_and(|(role, _)| !goes(role));
-    if stays || !inventory.all::<ComputeEnvironment>().any(|(existing, _)| goes(existing)) {
+    let id = ResourceId::new(Kind::Role, name);
+    let needs_it = |existing: &Existing| existing.id.kind == Kind::ComputeEnvironment && goes(existing);
+    if stays || !inventory.referrers(&id).any(needs_it) {
         return Vec::new();
     }
     let role = Desired {
-        id: ResourceId::new(Kind::Role, name),
+        id,
         spec: Some(Role::spec(roles::service_role_for_deletion(cx))),
         tags: cx.owner.tags(),
         remove_tags: BTreeSet::new(),

@@ -240,7 +240,7 @@ impl ServiceError {
             ("found existing JobQueue relationship", "a job queue still refers to it"),
             ("created and valid before attaching", "its environments are not valid yet"),
             ("must be valid before attaching", "its environments are not valid yet"),
-            ("Invalid IAM Instance Profile name", "the instance profile has not propagated"),
+            ("desiredvCpus should be between", "jobs use more vCPUs than the limit that was to be set"),
         ];
         if let Some((_, why)) = texts.iter().find(|(text, _)| self.says(text)) {
             return Some(why);
@@ -332,6 +332,8 @@ mod tests {
                 .transient()
                 .is_some()
         );
+        let text = "desiredvCpus should be between minvCpus and maxvCpus.";
+        assert!(aws("ClientException", text).transient().is_some(), "more jobs have started meanwhile");
         assert!(aws("ClientException", "Instance role is required.").transient().is_none());
         assert!(aws("AccessDenied", "User is not authorized").transient().is_none());
     }

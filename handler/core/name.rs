@@ -22,6 +22,8 @@ pub const RETIRING_TAG: &str = "towerforge:retiring";
 pub const COMPLETED_TAG: &str = "towerforge:completed";
 /// The tag of a queue with the properties that it cannot change.
 pub const IDENTITY_TAG: &str = "towerforge:identity";
+/// The tag of an environment whose jobs use more vCPUs than its desired maximum, with that maximum: a sweep lowers it.
+pub const LIMIT_TAG: &str = "towerforge:max-vcpus";
 /// The tag of a resource that its stack has released, and another may adopt.
 pub const RELEASED_TAG: &str = "towerforge:released";
 

@@ -16,6 +16,8 @@ pub struct Network {
     pub security_groups: Vec<String>,
     /// The mount name of an existing Lustre file system.
     pub lustre_mount_name: Option<String>,
+    /// The customer managed key that encrypts the instances' volumes by default: an ID, an alias or an ARN.
+    pub default_key: Option<String>,
 }
 
 impl Network {

@@ -178,11 +178,10 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     if is_unsettled(step, history, situation) {
         return Ok(Judged::Unsettled);
     }
-    let Some(attempt) = history.attempts.get(&step.id).filter(|last| last.action == step.action.as_str())
-    else {
+    let Some(attempt) = history.attempts.get(&step.id).filter(|last| last.is_to(&step.action)) else {
         return Ok(Judged::Take);
     };
-    let is_accepted = matches!(attempt.result, Attempted::Accepted { .. });
+    let is_accepted = attempt.is_accepted();
     let again = match &attempt.result {
         Attempted::Failed(_) => false,
         Attempted::Accepted { .. } => history.has_looked(step.id.kind, attempt.last + VISIBLE),
@@ -195,7 +194,14 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     };
     // Repairs and deletions are bounded by time: Batch accepts them and fails later.
     let is_bounded = matches!(step.action, Action::Create | Action::Update(_));
-    if again && is_accepted && is_bounded && attempt.tries >= TRIES {
+    let existing = situation.inventory.get(&step.id);
+    if again
+        && is_accepted
+        && let Some(reason) = existing.and_then(Existing::failed_update)
+    {
+        return Err(Error::Broken { resource: step.id.to_string(), reason: reason.to_owned() });
+    }
+    if again && is_accepted && is_bounded && attempt.tries_of(&step.action) >= TRIES {
         return Err(Error::NotConverging(step.id.to_string()));
     }
     Ok(if again { Judged::Take } else { Judged::Skip })
@@ -305,13 +311,18 @@ fn repair(
 /// Whether revalidating a broken resource is of no use any more.
 fn recreates(existing: &Existing, history: &History, situation: &Situation<'_>) -> bool {
     let repairs = history.repairs.get(&existing.id).copied().unwrap_or_default();
-    repairs >= REVALIDATIONS && !is_young(existing, situation.inventory, &situation.now)
+    repairs >= REVALIDATIONS && !is_young(existing, history, situation)
 }
 
-/// Whether a resource refers to something so young that its service may not know it yet.
-fn is_young(existing: &Existing, inventory: &Inventory, now: &Now) -> bool {
-    let created = existing.refs.iter().filter_map(|id| inventory.get(id)?.created).max();
-    created.is_some_and(|created| now.since(Timestamp::from_secs(created)) < IAM_LAG)
+/// Whether a resource refers to something so young, or changed so recently, that its service may not know it yet.
+fn is_young(existing: &Existing, history: &History, situation: &Situation<'_>) -> bool {
+    let Situation { inventory, now, .. } = situation;
+    existing.refs.iter().any(|id| {
+        let created = inventory.get(id).and_then(|reference| reference.created);
+        created.is_some_and(|created| now.since(Timestamp::from_secs(created)) < IAM_LAG)
+            || history.has_changed(id, now.mono.saturating_sub(IAM_LAG))
+            || inventory.get(id).is_some_and(|reference| is_young(reference, history, situation))
+    })
 }
 
 /// The foreign resource that refers to one of the forge's resources.

@@ -87,6 +87,10 @@ pub async fn reconcile<C: Cloud>(
     let (network, mut pending) =
         join(network(writer.cloud, target), look(writer.cloud, target, &kinds, &mut inventory, &mut history))
             .await;
+    let network = match network {
+        Read::Answered(network) => network,
+        Read::OutOfTime(err) => return Ok(Outcome::Pending(vec![chain(&err)])),
+    };
     loop {
         if let Some(pending) = pending? {
             return Ok(Outcome::Pending(pending));
@@ -163,15 +167,45 @@ fn left(plan: &Plan, history: &History) -> Vec<String> {
     if pending.is_empty() { vec!["earlier changes to become visible".to_owned()] } else { pending }
 }
 
-async fn network<C: Cloud>(cloud: &C, target: &Target<'_>) -> Result<Network> {
-    match target.placed {
-        Some(properties) => Box::pin(cloud.network(properties, target.names)).await,
-        None => Ok(Network::default()),
+/// The end of a read that was repeated.
+enum Read<T> {
+    Answered(Result<T>),
+    /// Time ran out; the last error.
+    OutOfTime(Error),
+}
+
+/// Reads from AWS. Throttled and failed reads, and those of a resource in transition, are repeated, which only costs time.
+async fn read<T, C: Cloud>(cloud: &C, target: &Target<'_>, read: impl AsyncFn() -> Result<T>) -> Read<T> {
+    let begun = cloud.now().mono;
+    loop {
+        let err = match read().await {
+            Ok(answer) => return Read::Answered(Ok(answer)),
+            Err(err) => err,
+        };
+        let now = cloud.now().mono;
+        let passes =
+            |err: &ServiceError| err.is_throttled() || err.transient().is_some() && now < begun + PATIENCE;
+        if !err.service().is_some_and(passes) {
+            return Read::Answered(Err(err));
+        }
+        if now + AGAIN >= target.until {
+            return Read::OutOfTime(err);
+        }
+        tracing::warn!(forge = target.names.id().as_str(), error = chain(&err), "retrying a read");
+        cloud.sleep(AGAIN).await;
     }
 }
 
-/// Observes some kinds concurrently and replaces their inventory. Throttled and failed reads are retried, which only
-/// costs time. Returns the pending items if time runs out first.
+async fn network<C: Cloud>(cloud: &C, target: &Target<'_>) -> Read<Network> {
+    match target.placed {
+        Some(properties) => {
+            read(cloud, target, async || Box::pin(cloud.network(properties, target.names)).await).await
+        }
+        None => Read::Answered(Ok(Network::default())),
+    }
+}
+
+/// Observes some kinds concurrently and replaces their inventory. Returns the pending items if time runs out first.
 async fn look<C: Cloud>(
     cloud: &C,
     target: &Target<'_>,
@@ -180,30 +214,21 @@ async fn look<C: Cloud>(
     history: &mut History,
 ) -> Result<Option<Vec<String>>> {
     let begun = cloud.now().mono;
-    loop {
+    let listings = read(cloud, target, async || {
         let looks = kinds.iter().map(|kind| async move {
             Ok::<_, Error>((*kind, Box::pin(cloud.list(*kind, target.names)).await?))
         });
-        let err = match try_join_all(looks).await {
-            Ok(listings) => {
-                for (kind, listing) in listings {
-                    inventory.replace(kind, listing);
-                }
-                history.note_look(kinds, begun);
-                return Ok(None);
+        try_join_all(looks).await
+    });
+    match listings.await {
+        Read::Answered(listings) => {
+            for (kind, listing) in listings? {
+                inventory.replace(kind, listing);
             }
-            Err(err) => err,
-        };
-        let now = cloud.now().mono;
-        let passes = |err: &ServiceError| err.is_throttled() || err.is_failure() && now < begun + PATIENCE;
-        if !err.service().is_some_and(passes) {
-            return Err(err);
+            history.note_look(kinds, begun);
+            Ok(None)
         }
-        if now + AGAIN >= target.until {
-            return Ok(Some(vec![chain(&err)]));
-        }
-        tracing::warn!(forge = target.names.id().as_str(), error = chain(&err), "retrying inventory");
-        cloud.sleep(AGAIN).await;
+        Read::OutOfTime(err) => Ok(Some(vec![chain(&err)])),
     }
 }
 

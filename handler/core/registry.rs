@@ -132,6 +132,13 @@ macro_rules! registry {
                 }
             }
 
+            /// AWS's reason if it accepted the last update, and failed to make it.
+            pub fn failed_update(&self) -> Option<&str> {
+                match &self.observed {
+                    $(Observed::$kind(observed) => <resources::$module::$kind as Resource>::failed_update(observed)),+
+                }
+            }
+
             /// The calls of the next step towards being gone.
             pub fn delete(&self) -> Vec<Write> {
                 let calls = match &self.observed {

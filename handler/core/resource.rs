@@ -275,6 +275,11 @@ pub trait Resource {
         false
     }
 
+    /// AWS's reason if it accepted the last update, and failed to make it.
+    fn failed_update(_observed: &Self::Observed) -> Option<&str> {
+        None
+    }
+
     /// The calls that make AWS check a broken resource again; none if that cannot repair it.
     fn revalidate(_observed: &Self::Observed) -> Vec<Self::Call> {
         Vec::new()

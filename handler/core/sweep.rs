@@ -1,4 +1,5 @@
-//! `{"sweep": true}`: deletes the replaced and idle generations of all forges of the region.
+//! `{"sweep": true}`: deletes the replaced and idle generations of all forges of the region, and lowers the limits that
+//! running jobs have kept from being lowered.
 //!
 //! It uses the same plan with a different desired state: the observed state without collectable resources. It has no
 //! properties and disables nothing. AWS refuses to delete an ENABLED environment, so one that a rollback has just
@@ -10,14 +11,14 @@ use crate::deployment::Deployment;
 use crate::error::{Result, chain};
 use crate::event::parse_rfc3339;
 use crate::inventory::Inventory;
-use crate::name::{ForgeId, Names, RELEASED_TAG, RETIRING_TAG, RoleKind};
+use crate::name::{ForgeId, LIMIT_TAG, Names, RELEASED_TAG, RETIRING_TAG, RoleKind};
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::port::{Cloud, Now, Sweepable};
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::registry::{Desired, Existing, Registered as _};
 use crate::resource::{Kind, Phase, Resource as _};
-use crate::resources::compute_environment::{self, ComputeEnvironment};
+use crate::resources::compute_environment::{self, ComputeEnvironment, Lifecycle, attainable};
 use crate::resources::job_queue::{self, JobQueue};
 use crate::resources::launch_template::LaunchTemplate;
 use crate::resources::role::Role;
@@ -175,11 +176,19 @@ impl Rules<'_> {
             Kind::LaunchTemplate | Kind::Role => !self.is_unused(inventory, existing),
             _ => true,
         });
-        kept.map(|existing| match JobQueue::observed(&existing.observed) {
-            Some(queue) => let_go(existing, queue, &collectable),
-            None => Desired::as_it_is(existing),
-        })
-        .collect()
+        let mut desired: Vec<Desired> = kept
+            .map(|existing| match JobQueue::observed(&existing.observed) {
+                Some(queue) => let_go(existing, queue, &collectable),
+                None => Desired::as_it_is(existing),
+            })
+            .collect();
+        for (existing, observed) in self.environments(inventory) {
+            let lowered = desired.iter_mut().find(|desired| desired.id == existing.id);
+            if let Some((desired, limit)) = lowered.zip(limit(existing)) {
+                *desired = lower(existing, observed, limit);
+            }
+        }
+        desired
     }
 
     fn environments<'i>(
@@ -228,22 +237,43 @@ impl Rules<'_> {
         if young { text("it retired too recently") } else { None }
     }
 
-    /// The retiring environments that are kept, with the reasons.
+    /// The retiring environments that are kept, and those whose maximum is not lowered yet, with the reasons.
     fn waiting(&self, inventory: &Inventory) -> Vec<String> {
         let retiring =
             self.environments(inventory).filter(|(existing, _)| existing.tags.contains_key(RETIRING_TAG));
-        retiring
-            .filter_map(|(existing, observed)| {
-                let why = self.not_collectable(inventory, existing, observed)?;
-                Some(format!("{}: {why}", existing.id))
-            })
-            .collect()
+        let kept = retiring.filter_map(|(existing, observed)| {
+            let why = self.not_collectable(inventory, existing, observed)?;
+            Some(format!("{}: {why}", existing.id))
+        });
+        let limited = self.environments(inventory).filter_map(|(existing, observed)| {
+            let (limit, used) = (limit(existing)?, observed.desired_vcpus);
+            Some(format!("{}: its jobs use {used} vCPUs, and its maximum is to be {limit}", existing.id))
+        });
+        kept.chain(limited).collect()
     }
 }
 
 /// Whether a resource has been released: another stack may be adopting it, and a sweep does not hold the forge.
 fn is_released(existing: &Existing) -> bool {
     existing.tags.contains_key(RELEASED_TAG)
+}
+
+/// The maximum of vCPUs that an environment is to have once its jobs allow it.
+fn limit(existing: &Existing) -> Option<i32> {
+    if existing.tags.contains_key(RETIRING_TAG) { None } else { existing.tags.get(LIMIT_TAG)?.parse().ok() }
+}
+
+/// An environment with a lower maximum, as far as its jobs allow it.
+fn lower(existing: &Existing, observed: &compute_environment::Observed, max_vcpus: i32) -> Desired {
+    let spec = compute_environment::Spec {
+        lifecycle: Lifecycle::Active { min_vcpus: observed.min_vcpus.unwrap_or_default() },
+        max_vcpus,
+        service_role: None,
+        resources: None,
+    };
+    let is_reached = attainable(max_vcpus, observed) == max_vcpus;
+    let remove_tags = is_reached.then(|| LIMIT_TAG.to_owned()).into_iter().collect();
+    Desired { spec: Some(ComputeEnvironment::spec(spec)), remove_tags, ..Desired::as_it_is(existing) }
 }
 
 /// A queue without its collectable environments; one with no others is unchanged.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import partitions
+
 DEFAULT_ACCOUNT = "123456789012"
 
 _KEY = re.compile(r"LOCAL(\d{12})")
@@ -32,7 +34,7 @@ class Caller:
     @property
     def arn(self) -> str:
         """The principal as AWS names it: the function's role and the session, which is the application."""
-        return f"arn:aws:sts::{self.account}:assumed-role/tower-forge/{self.app or 'tower-forge'}"
+        return f"arn:{partitions.of(self.region)}:sts::{self.account}:assumed-role/tower-forge/{self.app or 'tower-forge'}"
 
 
 def caller(environ: dict[str, Any]) -> Caller:
@@ -44,4 +46,7 @@ def caller(environ: dict[str, Any]) -> Caller:
     local = _KEY.fullmatch(key)
     agent = f"{environ.get('HTTP_USER_AGENT', '')} {environ.get('HTTP_X_AMZ_USER_AGENT', '')}"
     app = _APP.search(agent)
-    return Caller(local[1] if local else DEFAULT_ACCOUNT, region, scope, app[1] if app else None)
+    account = local[1] if local else DEFAULT_ACCOUNT
+    if signed:
+        partitions.note(account, region)
+    return Caller(account, region, scope, app[1] if app else None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import partitions
 from accounts import Caller
 from wire import Call
 
@@ -51,7 +52,7 @@ class World:
     def arn(self, service: str, resource: str) -> str:
         """An ARN in the caller's account, and in its region unless the service is IAM."""
         region = "" if service == "iam" else self.caller.region
-        return f"arn:aws:{service}:{region}:{self.caller.account}:{resource}"
+        return f"arn:{partitions.of(self.caller.region)}:{service}:{region}:{self.caller.account}:{resource}"
 
     def role(self, name_or_arn: str) -> str:
         """The ARN of a role."""
@@ -116,6 +117,11 @@ def _pass(role: str, service: str) -> Ask:
     return Ask("iam:PassRole", role, {"iam:PassedToService": service})
 
 
+def _ec2_service(world: World) -> str:
+    """EC2 as a principal, which has another name in China."""
+    return f"ec2.{partitions.dns_suffix(world.caller.region)}"
+
+
 def _batch(operation: str, params: Params, world: World) -> Iterator[Ask]:
     action = f"batch:{operation}"
 
@@ -132,12 +138,16 @@ def _batch(operation: str, params: Params, world: World) -> Iterator[Ask]:
         yield Ask(action, environment, tags, exists=not created)
         if created and tags:
             yield Ask("batch:TagResource", environment, tags)
+        if created and not params.get("serviceRole"):
+            # Batch: makes its service-linked role for the first environment without another one.
+            linked = world.arn("iam", "role/aws-service-role/batch.amazonaws.com/*")
+            yield Ask("iam:CreateServiceLinkedRole", linked, {"iam:AWSServiceName": "batch.amazonaws.com"})
         resources = params.get("computeResources") or {}
         if params.get("serviceRole"):
             yield _pass(world.role(params["serviceRole"]), "batch.amazonaws.com")
         if resources.get("instanceRole"):
             for role in world.profile_roles(resources["instanceRole"]):
-                yield _pass(role, "ec2.amazonaws.com")
+                yield _pass(role, _ec2_service(world))
         if resources.get("spotIamFleetRole"):
             yield _pass(world.role(resources["spotIamFleetRole"]), "spotfleet.amazonaws.com")
     elif operation.endswith("JobQueue"):
@@ -183,7 +193,7 @@ def _iam(operation: str, params: Params, world: World) -> Iterator[Ask]:
         if created and params.get("Tags"):
             yield Ask("iam:TagInstanceProfile", profile, context)
         if operation == "AddRoleToInstanceProfile":
-            yield _pass(world.role(params["RoleName"]), "ec2.amazonaws.com")
+            yield _pass(world.role(params["RoleName"]), _ec2_service(world))
     elif params.get("RoleName"):
         name = params["RoleName"]
         role = world.arn("iam", f"role{path}{name}") if created else world.role(name)
@@ -255,6 +265,18 @@ def _efs(operation: str, params: Params, world: World) -> Iterator[Ask]:
         named = _mounted(params["MountTargetId"], world)
     tags |= _tag_keys(params.get("TagKeys"))
     yield Ask(action, arn(named or "*"), tags, exists=bool(named))
+    # The API reference names the actions of EC2 that EFS takes with the caller's rights.
+    for each in _INTERFACES.get(operation, ()):
+        resource = "*" if each.startswith("Describe") else world.arn("ec2", "network-interface/*")
+        yield Ask(f"ec2:{each}", resource, {"aws:ViaAWSService": "true"})
+
+
+_INTERFACES = {
+    "CreateMountTarget": ("DescribeSubnets", "DescribeNetworkInterfaces", "CreateNetworkInterface"),
+    "DeleteMountTarget": ("DeleteNetworkInterface",),
+    "DescribeMountTargetSecurityGroups": ("DescribeNetworkInterfaceAttribute",),
+    "ModifyMountTargetSecurityGroups": ("ModifyNetworkInterfaceAttribute",),
+}
 
 
 def _mounted(mount_target: str, world: World) -> str | None:
@@ -345,11 +367,11 @@ def _ssm(operation: str, params: Params, world: World) -> Iterator[Ask]:
         yield Ask(f"ssm:{operation}")
 
 
-def _s3(operation: str, params: Params, _: World) -> Iterator[Ask]:
+def _s3(operation: str, params: Params, world: World) -> Iterator[Ask]:
     renamed = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject",
                "ListBuckets": "ListAllMyBuckets"}
     bucket, key = params.get("Bucket"), params.get("Key")
-    resource = "*" if not bucket else f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else "")
+    resource = "*" if not bucket else f"arn:{partitions.of(world.caller.region)}:s3:::{bucket}" + (f"/{key}" if key else "")
     yield Ask(f"s3:{renamed.get(operation, operation)}", resource)
 
 

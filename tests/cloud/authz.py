@@ -11,6 +11,7 @@ from typing import Any
 
 import actions
 import locks
+import partitions
 import policy as language
 import settings
 from accounts import Caller
@@ -147,7 +148,7 @@ def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
     context = ask.context | {
         "aws:CurrentTime": datetime.now(UTC).isoformat(),
         "aws:PrincipalAccount": caller.account,
-        "aws:PrincipalArn": f"arn:aws:iam::{caller.account}:role/tower-forge",
+        "aws:PrincipalArn": f"arn:{partitions.of(caller.region)}:iam::{caller.account}:role/tower-forge",
         "aws:PrincipalType": "AssumedRole",
         "aws:RequestedRegion": "us-east-1" if ask.action.startswith("iam:") else caller.region,
         "aws:ResourceAccount": caller.account,

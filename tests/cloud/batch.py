@@ -17,6 +17,7 @@ import batch_queues as queues
 import batch_rules as rules
 import batch_world
 import jobs
+import partitions
 from batch_wire import page, request_of, within_quota, world_of
 from batch_world import HEALTHY_ENVIRONMENT, Environment, Shape, World
 from moto.batch.responses import BatchResponse
@@ -57,7 +58,7 @@ def createcomputeenvironment(self: BatchResponse) -> str:
 def new_environment(world: World, request: Shape) -> Environment:
     """An environment as a request describes it, with the defaults of Batch."""
     name, resources = request["computeEnvironmentName"], dict(request.get("computeResources") or {})
-    linked = f"arn:aws:iam::{world.account_id}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+    linked = f"arn:{partitions.of(world.region)}:iam::{world.account_id}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
     if resources and not resources["type"].startswith("FARGATE"):
         resources.setdefault("minvCpus", 0)
         resources.setdefault("allocationStrategy", "BEST_FIT")
@@ -154,7 +155,7 @@ def deletecomputeenvironment(self: BatchResponse) -> str:
 def tags(self: BatchResponse) -> Any:
     """TagResource, UntagResource, ListTagsForResource; job definitions and policies keep moto's."""
     arn = unquote(self.path).split("/v1/tags/")[-1]
-    found = re.fullmatch(r"arn:aws:batch:[^:]+:\d+:(compute-environment|job-queue)/(.+)", arn)
+    found = re.fullmatch(r"arn:aws[a-z-]*:batch:[^:]+:\d+:(compute-environment|job-queue)/(.+)", arn)
     if found is None:
         return tags.moto(self)  # type: ignore[attr-defined]
     world = world_of(self)

@@ -11,13 +11,40 @@ import email
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import ebs
 import iam_roles
+import partitions
 from moto.ec2.models import ec2_backends
 
 if TYPE_CHECKING:
     from batch_world import Environment, World
 
 USER_DATA_LIMIT = 16 * 1024
+
+# Real accounts give many texts for a role, policy or profile that has not spread; each environment draws one of them.
+# The last of each list is ours: no code knows it.
+ROLE_LAGS = [
+    "Not authorized to perform sts:AssumeRole (Service: AWSSecurityTokenService; Status Code: 403; "
+    "Error Code: AccessDenied; Request ID: {request})",
+    # outerbounds/terraform-aws-metaflow, issue 19.
+    "User: arn:{partition}:sts::{account}:assumed-role/{name}/aws-batch is not authorized to perform: "
+    "autoscaling:CreateAutoScalingGroup on resource: * because no identity-based policy allows the "
+    "autoscaling:CreateAutoScalingGroup action",
+    "Role {given} is not valid",
+    "The security token included in the request is not known (Request ID: {request})",
+]
+PROFILE_LAGS = [
+    # Netflix/metaflow-tools, issue 9.
+    "Invalid IamInstanceProfile: {given}",
+    # hashicorp/terraform-provider-aws, issues 24910 and 29866.
+    "You must use a valid fully-formed launch template. Value ({name}) for parameter iamInstanceProfile.name is "
+    "invalid. Invalid IAM Instance Profile name (Service: AmazonAutoScaling; Status Code: 400; Error Code: "
+    "ValidationError; Request ID: {request})",
+    "You must use a valid fully-formed launch template. Value ({given}) for parameter iamInstanceProfile.arn is "
+    "invalid. Invalid IAM Instance Profile ARN (Service: AmazonAutoScaling; Status Code: 400; Error Code: "
+    "ValidationError; Request ID: {request})",
+    "The instances of {name} have no identity",
+]
 
 
 def environment(world: World, environment: Environment, at: float) -> str | None:
@@ -41,17 +68,51 @@ def service_role(world: World, environment: Environment, at: float) -> str | Non
     if environment.service_linked:
         return None
     role = iam_roles.role_of(world.account_id, environment.service_role)
-    # Batch: a role that is missing, that does not trust Batch, whose path is not the one in the ARN, or
-    # that has not spread yet all look alike.
-    if role is None or not iam_roles.trusts(role, "batch.amazonaws.com") or not iam_roles.seen(role, at):
-        return _not_authorized_to_assume()
+    # Batch: a role that is missing, that does not trust Batch, or whose path is not the one in the ARN.
+    if role is None or not iam_roles.trusts(role, "batch.amazonaws.com"):
+        return _lagging(world, ROLE_LAGS[:1], environment.service_role)
+    if not iam_roles.seen(role, at):
+        return _lagging(world, ROLE_LAGS, environment.service_role)
     # Batch: the same window again for the policy that was attached a moment ago.
     if lacking := iam_roles.refusal(role, "ecs:DescribeClusters", at):
         return (
-            f"CLIENT_ERROR - User: arn:aws:sts::{world.account_id}:assumed-role/{role.name}/aws-batch is not "
+            f"CLIENT_ERROR - User: arn:{partitions.of(world.region)}:sts::{world.account_id}:assumed-role/{role.name}/aws-batch is not "
             f"authorized to perform: ecs:DescribeClusters on resource: {cluster_arn(world, environment)} "
             f"because no {lacking} allows the ecs:DescribeClusters action"
         )
+    return None
+
+
+def can_run_jobs(world: World, environment: Environment) -> bool:
+    """Whether jobs start in a VALID environment; if not, they stay RUNNABLE, and nothing says why."""
+    if environment.fargate:
+        # Seen with a service role of one's own (aws-cdk, issues 16717 and 17134). A seeded environment has none at all.
+        role = iam_roles.role_of(world.account_id, environment.service_role)
+        return environment.service_linked or role is None
+    if not environment.resources:
+        return True
+    # EC2: assumes the instance role under its own name, which is another one in China.
+    profile = iam_roles.profile_of(world.account_id, environment.resources["instanceRole"])
+    service = f"ec2.{partitions.dns_suffix(world.region)}"
+    if profile is not None and not all(iam_roles.trusts(role, service) for role in profile.roles):
+        return False
+    # EBS: with a key of the customer, whoever starts the instance needs rights to it (amazon-genomics-cli, issue 614).
+    key = _key_of_volumes(world, environment)
+    role = iam_roles.role_of(world.account_id, environment.service_role)
+    return key is None or role is None or iam_roles.refusal(role, "kms:CreateGrant", world.clock.now()) is None
+
+
+def _key_of_volumes(world: World, environment: Environment) -> str | None:
+    """The customer's key that encrypts the root volume, None if there is none."""
+    backend, wanted = _ec2(world), environment.resources.get("launchTemplate") or {}
+    template_id = backend.launch_template_name_to_ids.get(wanted.get("launchTemplateName"))
+    template = backend.launch_templates.get(wanted.get("launchTemplateId") or template_id)
+    data = template.default_version().data if template else {}
+    volumes = [each.get("Ebs") or {} for each in data.get("BlockDeviceMappings") or []] or [{}]
+    for volume in volumes:
+        if str(volume.get("Encrypted")).lower() == "true" or backend.ebs_encryption_by_default:
+            key = volume.get("KmsKeyId") or ebs.default_key(world.account_id, world.region)
+            return None if key.endswith(ebs.MANAGED_BY_AWS) else key
     return None
 
 
@@ -59,21 +120,21 @@ def role_gone(world: World, environment: Environment) -> str | None:
     """Why a VALID environment becomes INVALID: its service role does not exist any more."""
     if environment.service_linked or iam_roles.role_of(world.account_id, environment.service_role):
         return None
-    return _not_authorized_to_assume()
+    return _lagging(world, ROLE_LAGS[:1], environment.service_role)
 
 
 def cluster_arn(world: World, environment: Environment) -> str:
     """The ECS cluster that Batch owns: named after the environment under a role of its own."""
     name = "AWSBatch" if environment.service_linked else environment.name
     separator = f"-{environment.name}-" if environment.service_linked else "_Batch_"
-    return f"arn:aws:ecs:{world.region}:{world.account_id}:cluster/{name}{separator}{environment.uuid}"
+    return f"arn:{partitions.of(world.region)}:ecs:{world.region}:{world.account_id}:cluster/{name}{separator}{environment.uuid}"
 
 
-def _not_authorized_to_assume() -> str:
-    return (
-        "CLIENT_ERROR - Not authorized to perform sts:AssumeRole (Service: AWSSecurityTokenService; "
-        f"Status Code: 403; Error Code: AccessDenied; Request ID: {uuid.uuid4()})"
-    )
+def _lagging(world: World, texts: list[str], given: str) -> str:
+    text = world.clock.pick("iam_lag_text", texts)
+    filled = text.format(given=given, name=given.split("/")[-1], account=world.account_id, request=uuid.uuid4(),
+                         partition=partitions.of(world.region))
+    return f"CLIENT_ERROR - {filled}"
 
 
 def _instance_profile(world: World, environment: Environment, at: float) -> str | None:
@@ -82,9 +143,9 @@ def _instance_profile(world: World, environment: Environment, at: float) -> str 
     # Batch: wants an instance profile; the ARN of a role is taken at first and found wrong later.
     if profile is None and ":instance-profile/" in given:
         return f"CLIENT_ERROR - Instance profile {given} does not exist"
-    if profile is None or not profile.roles or not iam_roles.seen(profile, at):
-        return f"CLIENT_ERROR - Invalid IamInstanceProfile: {given}"
-    return None
+    if profile is None or not profile.roles:
+        return _lagging(world, PROFILE_LAGS[:1], given)
+    return None if iam_roles.seen(profile, at) else _lagging(world, PROFILE_LAGS, given)
 
 
 def _fleet_role(world: World, environment: Environment, at: float) -> str | None:
@@ -129,14 +190,21 @@ def _key_pair(world: World, environment: Environment, at: float) -> str | None:
 
 
 def _launch_template(world: World, environment: Environment, at: float) -> str | None:
-    """Batch copies the template when it makes the environment; the errors in it show then."""
+    """Batch copies the template when it makes the environment; the errors in it show then, and stay."""
+    why = _template_fault(world, environment, at)
+    if not environment.service_linked:
+        environment.broken = why
+    return why
+
+
+def _template_fault(world: World, environment: Environment, at: float) -> str | None:
     wanted = environment.resources.get("launchTemplate")
     if not wanted:
         return None
     backend, name = _ec2(world), wanted.get("launchTemplateName")
     template_id = wanted.get("launchTemplateId") or backend.launch_template_name_to_ids.get(name)
     template = backend.launch_templates.get(template_id)
-    if template is None:
+    if template is None or not iam_roles.seen(template, at):
         kind = "template ID" if wanted.get("launchTemplateId") else "template name"
         return f"CLIENT_ERROR - The specified launch template, with {kind} {template_id or name}, does not exist."
     number = str(wanted.get("version") or "$Default")

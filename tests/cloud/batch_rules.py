@@ -190,8 +190,9 @@ def environment_update(world: World, environment: Environment, request: Shape) -
         current = world.desired_vcpus(environment)
         if "desiredvCpus" in given and given["desiredvCpus"] < current:
             refuse("desiredvCpus cannot be less than the current desiredvCpus.")  # unconfirmed
-        if "desiredvCpus" not in given:
-            merged.pop("desiredvCpus", None)
+        # Batch: a limit below the vCPUs that jobs hold is refused (HyP3's changelog of version 2.19.5).
+        if not environment.fargate and "desiredvCpus" not in given:
+            merged["desiredvCpus"] = max(current, merged.get("minvCpus", 0))
         vcpus(merged)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import batch_checks
+import partitions
 import settings
 
 Shape = dict[str, Any]
@@ -127,7 +128,7 @@ class World:
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of something of Batch's."""
-        return f"arn:aws:batch:{self.region}:{self.account_id}:{kind}/{name}"
+        return f"arn:{partitions.of(self.region)}:batch:{self.region}:{self.account_id}:{kind}/{name}"
 
     def environment(self, name_or_arn: str | None) -> Environment | None:
         """The environment of a name or ARN, unless it is gone (DELETED is gone)."""
@@ -231,10 +232,15 @@ class World:
                 continue
             for arn in queue.environments():
                 environment = self.environments.get(arn)
-                # A DISABLED environment keeps its running jobs and gets nothing new; an INVALID one is skipped.
-                if environment and environment.state == "ENABLED" and environment.status in ("VALID", "UPDATING"):
+                # A DISABLED environment keeps its running jobs and gets nothing new; an INVALID or full one is skipped.
+                takes = environment and environment.state == "ENABLED" and environment.status in ("VALID", "UPDATING")
+                if takes and self._has_room(environment, job) and batch_checks.can_run_jobs(self, environment):
                     job.environment, job.status, job.started = arn, "RUNNING", self.clock.now()
                     break
+
+    def _has_room(self, environment: Environment, job: Job) -> bool:
+        held = sum(other.vcpus for other in self.jobs_on(environment))
+        return held + job.vcpus <= environment.resources.get("maxvCpus", float("inf"))
 
     def end_job(self, job: Job, status: str, reason: str, killed: bool = False) -> None:
         """Ends a job."""

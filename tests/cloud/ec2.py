@@ -10,6 +10,9 @@ import json
 import re
 from typing import Any
 
+import batch_world
+import ebs
+import partitions
 import settings
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
@@ -37,6 +40,8 @@ def install() -> None:
     """Puts these calls in the place of moto's."""
     for handler in (create_launch_template, delete_launch_template, describe_launch_templates):
         setattr(LaunchTemplates, handler.__name__, handler)
+    # On one of the classes of which moto makes its EC2.
+    LaunchTemplates.get_ebs_default_kms_key_id = ebs.get_ebs_default_kms_key_id  # type: ignore[attr-defined]
     AmisResponse.describe_images = describe_images  # type: ignore[method-assign]
     moto = SecurityGroupBackend.create_security_group
 
@@ -59,6 +64,7 @@ def reset(account_id: str) -> None:
     for kept in (_tokens, _images):
         for key in [key for key in list(kept) if key[0] == account_id]:
             del kept[key]
+    ebs.forget(account_id)
 
 
 def create_launch_template(self: LaunchTemplates) -> ActionResult:
@@ -85,6 +91,9 @@ def create_launch_template(self: LaunchTemplates) -> ActionResult:
         _error("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
     data["UserData"] = parse_user_data(self._get_param("LaunchTemplateData.UserData"))
     template = self.ec2_backend.create_launch_template(name, self._get_param("VersionDescription"), data, tags)
+    clock = settings.for_account(self.current_account)
+    # EC2 is eventually consistent: its documentation says that a new resource may not be found at once.
+    template.seen_from = clock.now() + clock.duration("template_lag", name)
     if token:
         tokens[token] = (asked, template.id)
     return ActionResult({"LaunchTemplate": _shown(self, template)})
@@ -95,6 +104,8 @@ def delete_launch_template(self: LaunchTemplates) -> ActionResult:
     name, template_id = self._get_param("LaunchTemplateName"), self._get_param("LaunchTemplateId")
     template = _found(self, [name] if name else [], [template_id] if template_id else [])[0]
     shown = _shown(self, template)
+    # An environment that has been made by now has copied its template, whether anybody had looked or not.
+    batch_world.all_of(self.current_account)
     self.ec2_backend.delete_launch_template(template.name, None)
     return ActionResult({"LaunchTemplate": shown})
 
@@ -190,7 +201,7 @@ def tags_of(thing: Any) -> dict[str, str]:
 def _shown(response: LaunchTemplates, template: LaunchTemplate) -> Shape:
     return {
         "CreateTime": template.create_time,
-        "CreatedBy": f"arn:aws:iam::{response.current_account}:root",
+        "CreatedBy": f"arn:{partitions.of(response.region)}:iam::{response.current_account}:root",
         "DefaultVersionNumber": template.default_version_number,
         "LatestVersionNumber": template.latest_version_number,
         "LaunchTemplateId": template.id,

@@ -118,8 +118,12 @@ def delete_mount_target(self: EFSResponse) -> Answer:
 
 
 def describe_mount_target_security_groups(self: EFSResponse) -> Answer:
-    """DescribeMountTargetSecurityGroups."""
-    return _json({"SecurityGroups": _target(self, self._get_param("MountTargetId"))[1].groups})
+    """DescribeMountTargetSecurityGroups: not of a target that is being made or deleted, says the API reference."""
+    target = _target(self, self._get_param("MountTargetId"))[1]
+    if target.state in ("creating", "deleting"):
+        text = f"Mount target '{target.id}' is in state '{target.state}'."
+        settings.error("efs", "IncorrectMountTargetState", text, 409)
+    return _json({"SecurityGroups": target.groups})
 
 
 def modify_mount_target_security_groups(self: EFSResponse) -> Answer:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import partitions
 import settings
 
 Shape = dict[str, Any]
@@ -59,7 +60,7 @@ def forget(account_id: str) -> None:
 def add(account_id: str, region: str, request: Shape) -> FileSystem:
     """A file system as a request describes it, available at once."""
     systems, system_id = _systems.setdefault((account_id, region), {}), f"fs-{secrets.token_hex(8)[:17]}"
-    arn = f"arn:aws:elasticfilesystem:{region}:{account_id}:file-system/{system_id}"
+    arn = f"arn:{partitions.of(region)}:elasticfilesystem:{region}:{account_id}:file-system/{system_id}"
     system = FileSystem(
         system_id, arn, request.get("CreationToken", system_id), request, pairs(request.get("Tags")), "available"
     )

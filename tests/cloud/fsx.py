@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import partitions
 import settings
 from moto.ec2.models import ec2_backends
 from moto.fsx.responses import FSxResponse
@@ -15,6 +16,34 @@ from moto.fsx.responses import FSxResponse
 Shape = dict[str, Any]
 
 LNET_PORT = 988
+
+
+# FSx: "You can't make another storage increase until 6 hours after the last increase was requested" (user guide).
+COOLDOWN = 6 * 3600
+
+
+@dataclass
+class Growth:
+    """The last growth of a file system, an administrative action of type FILE_SYSTEM_UPDATE."""
+
+    size: int
+    requested: float
+    # When it is under way, when the capacity is there, and when the data are spread over all of it; in AWS seconds.
+    begins: float
+    grown: float
+    optimized: float
+    failure: str | None = None
+    time: float = field(default_factory=time.time)
+
+    def status(self, now: float) -> str:
+        """Its status, as an administrative action."""
+        if now < self.begins:
+            return "PENDING"
+        if now < self.grown:
+            return "IN_PROGRESS"
+        if self.failure:
+            return "FAILED"
+        return "UPDATED_OPTIMIZING" if now < self.optimized else "COMPLETED"
 
 
 @dataclass
@@ -31,7 +60,7 @@ class FileSystem:
     until: float | None = None
     # Its error message if it is not to become AVAILABLE.
     failure: str | None = None
-    growing_to: int | None = None
+    growth: Growth | None = None
     created: float = field(default_factory=time.time)
 
 
@@ -40,6 +69,8 @@ _systems: dict[tuple[str, str], dict[str, FileSystem]] = {}
 _tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
 # The error messages of the next file systems of an account.
 _failures: dict[str, list[str]] = {}
+# The same of the next growths.
+_growth_failures: dict[str, list[str]] = {}
 
 
 def install() -> None:
@@ -57,6 +88,12 @@ def reset(account_id: str) -> None:
         for key in [key for key in list(kept) if key[0] == account_id]:
             del kept[key]
     _failures.pop(account_id, None)
+    _growth_failures.pop(account_id, None)
+
+
+def fail_next_growth(account_id: str, message: str) -> None:
+    """Makes the next growth of a file system end as FAILED."""
+    _growth_failures.setdefault(account_id, []).append(message)
 
 
 def fail_next(account_id: str, message: str) -> None:
@@ -70,10 +107,11 @@ def create_file_system(self: FSxResponse) -> str:
     systems, tokens = _of(self), _tokens.setdefault((self.current_account, self.region), {})
     token = request.get("ClientRequestToken")
     asked = json.dumps({key: value for key, value in request.items() if key != "ClientRequestToken"}, sort_keys=True)
+    if token in tokens and tokens[token][0] != asked:
+        # Also of a file system that has been deleted since; how long FSx remembers a token is not documented.
+        text = "A file system with the same client request token but different parameters already exists."
+        settings.error("fsx", "IncompatibleParameterError", text, 400, Parameter="ClientRequestToken")
     if token in tokens and tokens[token][1] in systems:
-        if tokens[token][0] != asked:
-            text = "A file system with the same client request token but different parameters already exists."
-            settings.error("fsx", "IncompatibleParameterError", text, 400, Parameter="ClientRequestToken")
         return json.dumps({"FileSystem": _shown(self.region, self.current_account, systems[tokens[token][1]])})
     vpc = _checked(self, request)
     system = add(self.current_account, self.region, request, vpc)
@@ -93,7 +131,7 @@ def add(account_id: str, region: str, request: Shape, vpc: str) -> FileSystem:
     scratch_1 = (request.get("LustreConfiguration") or {}).get("DeploymentType", "SCRATCH_1") == "SCRATCH_1"
     system = FileSystem(
         id=system_id,
-        arn=f"arn:aws:fsx:{region}:{account_id}:file-system/{system_id}",
+        arn=f"arn:{partitions.of(region)}:fsx:{region}:{account_id}:file-system/{system_id}",
         request=request,
         tags=_pairs(request.get("Tags")),
         vpc=vpc,
@@ -118,7 +156,7 @@ def describe_file_systems(self: FSxResponse) -> str:
 
 
 def update_file_system(self: FSxResponse) -> str:
-    """UpdateFileSystem: an AVAILABLE one may grow; it never shrinks."""
+    """UpdateFileSystem: an AVAILABLE one may grow, and stays AVAILABLE meanwhile; it never shrinks."""
     request, clock = json.loads(self.body), _clock(self)
     system = _system(self, request.get("FileSystemId"))
     if system.state != "AVAILABLE":
@@ -129,8 +167,18 @@ def update_file_system(self: FSxResponse) -> str:
             text = f"Storage capacity {wanted} must be greater than the current {present}, which {kind} must allow."
             settings.error("fsx", "BadRequest", text)
         _capacity(wanted, kind)
-        system.growing_to = wanted
-        system.state, system.until = "UPDATING", clock.now() + clock.duration("fsx_update")
+        now = clock.now()
+        if system.growth and system.growth.status(now) not in ("COMPLETED", "FAILED"):
+            text = "Unable to perform the storage capacity update. There is an update already in progress."
+            settings.error("fsx", "BadRequest", text)
+        if system.growth and not system.growth.failure and now < system.growth.requested + COOLDOWN:
+            text = "Unable to perform the storage capacity update. The last one was requested less than 6 hours ago."
+            settings.error("fsx", "BadRequest", text)  # unconfirmed
+        takes, spread = clock.duration("fsx_update", system.id), clock.duration("fsx_optimize", system.id)
+        failure = next(iter(_growth_failures.get(self.current_account, [])), None)
+        if failure:
+            _growth_failures[self.current_account].pop(0)
+        system.growth = Growth(wanted, now, now + takes / 4, now + takes, now + takes + spread, failure)
     system.request["LustreConfiguration"] = (system.request.get("LustreConfiguration") or {}) | (
         request.get("LustreConfiguration") or {}
     )
@@ -202,12 +250,12 @@ def of(account_id: str, region: str) -> dict[str, FileSystem]:
         system.until = None
         if system.state == "DELETING":
             del systems[system.id]
-        elif system.state == "CREATING" and system.failure:
-            system.state = "FAILED"
         else:
-            system.state = "AVAILABLE"
-            system.request["StorageCapacity"] = system.growing_to or system.request.get("StorageCapacity")
-            system.growing_to = None
+            system.state = "FAILED" if system.failure else "AVAILABLE"
+    for system in systems.values():
+        # FSx: the capacity changes only when the growth is over.
+        if system.growth and system.growth.status(now) in ("UPDATED_OPTIMIZING", "COMPLETED"):
+            system.request["StorageCapacity"] = system.growth.size
     return systems
 
 
@@ -296,7 +344,7 @@ def _shown(region: str, account_id: str, system: FileSystem) -> Shape:
         "StorageType": given.get("StorageType", "SSD"),
         "VpcId": system.vpc,
         "SubnetIds": given.get("SubnetIds", []),
-        "DNSName": f"{system.id}.fsx.{region}.amazonaws.com",
+        "DNSName": f"{system.id}.fsx.{region}.{partitions.dns_suffix(region)}",
         "ResourceARN": system.arn,
         "Tags": _tag_list(system.tags),
         "LustreConfiguration": lustre | {"MountName": system.mount_name},
@@ -304,9 +352,28 @@ def _shown(region: str, account_id: str, system: FileSystem) -> Shape:
     }
     if given.get("KmsKeyId"):
         shown["KmsKeyId"] = given["KmsKeyId"]
+    if system.growth:
+        shown["AdministrativeActions"] = _actions(system.growth, settings.for_account(account_id).now())
     if system.state == "FAILED":
         shown["FailureDetails"] = {"Message": system.failure}
     return shown
+
+
+def _actions(growth: Growth, now: float) -> list[Shape]:
+    """FSx: a growth is one action, and the optimization after it another."""
+    status = growth.status(now)
+    update: Shape = {
+        "AdministrativeActionType": "FILE_SYSTEM_UPDATE",
+        "RequestTime": growth.time,
+        "Status": status,
+        "TargetFileSystemValues": {"StorageCapacity": growth.size},
+    }
+    if status == "FAILED":
+        update["FailureDetails"] = {"Message": growth.failure}
+    if status != "UPDATED_OPTIMIZING":
+        return [update]
+    optimization = {"AdministrativeActionType": "STORAGE_OPTIMIZATION", "Status": "IN_PROGRESS", "ProgressPercent": 10}
+    return [update, optimization | {"RequestTime": growth.time}]
 
 
 def _pairs(tags: list[dict[str, str]] | None) -> dict[str, str]:

@@ -27,9 +27,13 @@ _moto: dict[str, Any] = {}
 
 def install() -> None:
     """Puts these methods in the place of moto's."""
-    policies = _shared_policies()
-    IAMBackend._init_aws_policies = lambda self: list(policies.values())  # type: ignore[method-assign]
-    IAMBackend._init_managed_policies = lambda self: dict(policies)  # type: ignore[method-assign]
+    _shared_policies("aws")
+    IAMBackend._init_aws_policies = lambda self: list(  # type: ignore[method-assign]
+        _shared_policies(self.region_name).values()
+    )
+    IAMBackend._init_managed_policies = lambda self: dict(  # type: ignore[method-assign]
+        _shared_policies(self.region_name)
+    )
     for method in (
         attach_role_policy, detach_role_policy, create_role, get_role, delete_role, put_role_policy,
         delete_role_policy, update_assume_role_policy, create_instance_profile, get_instance_profile,
@@ -43,10 +47,10 @@ def install() -> None:
 
 
 @functools.cache
-def _shared_policies() -> dict[str, models.ManagedPolicy]:
-    """AWS's managed policies, read once and shared: nobody can change them."""
+def _shared_policies(partition: str) -> dict[str, models.ManagedPolicy]:
+    """AWS's managed policies, read once for each partition and shared: nobody can change them."""
     parsed = json.loads(models.aws_managed_policies_data)
-    made = [models.AWSManagedPolicy.from_data(name, "aws", "us-east-1", data) for name, data in parsed.items()]
+    made = [models.AWSManagedPolicy.from_data(name, "aws", partition, data) for name, data in parsed.items()]
     return {policy.arn: policy for policy in made}
 
 

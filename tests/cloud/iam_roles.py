@@ -10,13 +10,14 @@ import fnmatch
 import json
 from typing import Any
 
+import partitions
 import settings
 from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
 
 
 def backend(account_id: str) -> IAMBackend:
     """IAM of an account; it has no regions."""
-    return iam_backends[account_id]["aws"]
+    return iam_backends[account_id][partitions.of_account(account_id)]
 
 
 def spread(thing: Any) -> None:

@@ -15,10 +15,13 @@ from typing import Any
 import batch
 import batch_world
 import dynamodb
+import ebs
 import ec2
 import efs_world
 import fsx
 import iam_roles
+import partitions
+import settings
 from batch_world import Environment, Queue
 from moto.batch.models import batch_backends
 from moto.core.exceptions import ServiceException
@@ -38,6 +41,7 @@ REGION = "us-east-1"
 def seed(account_id: str, body: Shape) -> Shape:
     """Makes things; the answer has the same kinds, with names, ARNs and ids."""
     region = body.get("region", REGION)
+    partitions.note(account_id, region)
     made: Shape = {}
     for kind, given in body.items():
         if kind == "region":
@@ -73,7 +77,7 @@ def _role(account_id: str, region: str, given: Shape) -> Shape:
         statement = {"Effect": "Allow", "Principal": {"Service": trust}, "Action": "sts:AssumeRole"}
         trust = {"Version": "2012-10-17", "Statement": [statement]}
     role = Role(
-        account_id, "aws", random_role_id(account_id), given["name"], json.dumps(trust), given.get("path", "/"),
+        account_id, partitions.of(region), random_role_id(account_id), given["name"], json.dumps(trust), given.get("path", "/"),
         given.get("boundary"), "", _tag_list(given), "3600",
     )  # fmt: skip
     for arn in given.get("policies", []):
@@ -190,8 +194,15 @@ def _image(account_id: str, region: str, given: Shape) -> Shape:
     return {"id": given["id"]}
 
 
+def _ebs_default(account_id: str, region: str, given: Shape) -> Shape:
+    """`key`, `encrypts` (volumes that do not ask for it): the account's defaults for volumes."""
+    ebs.set_default_key(account_id, region, given["key"], given.get("encrypts", False))
+    return {}
+
+
 def _efs(account_id: str, region: str, given: Shape) -> Shape:
-    """`token`, `tags`, `subnets` (a mount target in each), `security_groups`, `request` (more of CreateFileSystem).
+    """`token`, `tags`, `subnets` (a mount target in each), `security_groups`, `request` (more of CreateFileSystem),
+    `creating` (for how many AWS seconds its mount targets still are).
 
     `default_network`: a mount target in each subnet of the default VPC, and its default security group too.
     """
@@ -206,7 +217,9 @@ def _efs(account_id: str, region: str, given: Shape) -> Shape:
         subnets += [each.id for zone in backend.subnets.values() for each in zone.values() if each.vpc_id == vpc_id]
         groups += [group.id for group in backend.groups[vpc_id].values() if group.name == "default"]
     for subnet_id in subnets:
-        efs_world.add_target(account_id, region, system, backend.get_subnet(subnet_id), groups)
+        target = efs_world.add_target(account_id, region, system, backend.get_subnet(subnet_id), groups)
+        if "creating" in given:
+            target.state, target.until = "creating", settings.for_account(account_id).now() + given["creating"]
     return {"id": system.id, "arn": system.arn}
 
 
@@ -224,6 +237,12 @@ def _fsx_failure(account_id: str, region: str, given: Shape) -> Shape:
     return {}
 
 
+def _fsx_growth_failure(account_id: str, region: str, given: Shape) -> Shape:
+    """`message`: the error of the next growth of a file system."""
+    fsx.fail_next_growth(account_id, given["message"])
+    return {}
+
+
 def _log_group(account_id: str, region: str, given: Shape) -> Shape:
     """`name`, `tags`, `retention`."""
     group = logs_backends[account_id][region].create_log_group(given["name"], dict(given.get("tags") or {}))
@@ -234,7 +253,7 @@ def _log_group(account_id: str, region: str, given: Shape) -> Shape:
 
 def _bucket(account_id: str, region: str, given: Shape) -> Shape:
     """`name`."""
-    s3_backends[account_id]["aws"].create_bucket(given["name"], region)
+    s3_backends[account_id][partitions.of(region)].create_bucket(given["name"], region)
     return {"name": given["name"]}
 
 
@@ -250,9 +269,11 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "security_group": _security_group,
     "key_pair": _key_pair,
     "image": _image,
+    "ebs_default": _ebs_default,
     "efs": _efs,
     "fsx": _fsx,
     "fsx_failure": _fsx_failure,
+    "fsx_growth_failure": _fsx_growth_failure,
     "log_group": _log_group,
     "bucket": _bucket,
     "table": dynamodb.seed_table,

@@ -48,6 +48,8 @@ DURATIONS: dict[str, Range] = {
     # IAM answers at once for its new resources, the services that assume roles learn of them later: about
     # 2 s typically, 5 to 10 s often, two minutes at worst.
     "iam_propagation": (2, 10),
+    # How long Batch may not find a launch template that has just been made.
+    "template_lag": 0,
     # How long AddRoleToInstanceProfile may not find a role that has just been made.
     "add_role_lag": 0,
     # How long a tag that was just set is not yet seen by authorization (aws:ResourceTag).
@@ -61,6 +63,8 @@ DURATIONS: dict[str, Range] = {
     # FSx for Lustre. Create 5 to 8 minutes, delete 3 to 5.
     "fsx_create": (300, 480),
     "fsx_update": (60, 300),
+    # How long it then spreads the data over the new capacity, which nobody has to wait for.
+    "fsx_optimize": (600, 3600),
     "fsx_delete": (180, 300),
 }
 """Default durations in AWS seconds; a pair is a range from which each use draws."""
@@ -167,6 +171,11 @@ class AccountSettings:
             seconds = self._draw(name, self._durations[name])
             self._draws.append({"at": self._now(), "name": name, "of": of, "seconds": seconds})
             return seconds
+
+    def pick(self, name: str, choices: list[str]) -> str:
+        """One of `choices`, drawn like a duration."""
+        with self._lock:
+            return choices[int(self._draw(name, (0, len(choices) - 1e-9)))]
 
     def draws(self) -> list[dict[str, Any]]:
         """All durations that were drawn, in that order."""

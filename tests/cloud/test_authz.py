@@ -19,6 +19,7 @@ BATCH, EC2 = f"arn:aws:batch:eu-west-1:{ID}", f"arn:aws:ec2:eu-west-1:{ID}"
 IAM, EFS, FSX = f"arn:aws:iam::{ID}", f"arn:aws:elasticfilesystem:eu-west-1:{ID}", f"arn:aws:fsx:eu-west-1:{ID}"
 LOGS = f"arn:aws:logs:eu-west-1:{ID}"
 PAIRS = [{"Key": "k", "Value": "v"}]
+VIA_SERVICE = {"aws:ViaAWSService": "true"}
 TAGGED = {"aws:TagKeys": ["k"], "aws:RequestTag/k": "v"}
 REGION = {"ec2:Region": "eu-west-1"}
 BOUNDARY = f"{IAM}:policy/boundary"
@@ -213,7 +214,19 @@ CASES: list[tuple[str, str, dict[str, Any], list[Asked]]] = [
         "efs",
         "DeleteMountTarget",
         {"MountTargetId": "fsmt-1"},
-        [("elasticfilesystem:DeleteMountTarget", f"{EFS}:file-system/fs-1", {})],
+        [
+            ("elasticfilesystem:DeleteMountTarget", f"{EFS}:file-system/fs-1", {}),
+            ("ec2:DeleteNetworkInterface", f"{EC2}:network-interface/*", VIA_SERVICE),
+        ],
+    ),
+    (
+        "efs",
+        "DescribeMountTargetSecurityGroups",
+        {"MountTargetId": "fsmt-1"},
+        [
+            ("elasticfilesystem:DescribeMountTargetSecurityGroups", f"{EFS}:file-system/fs-1", {}),
+            ("ec2:DescribeNetworkInterfaceAttribute", "*", VIA_SERVICE),
+        ],
     ),
     (
         "efs",
@@ -310,6 +323,7 @@ def test_the_reference_knows_what_is_asked(service: str, operation: str, params:
         formats = {re.sub(r"\\\$\\\{\w+\\\}", ".*", re.escape(row["resource_arn_format"])) for row in rows}
         assert any(re.fullmatch(form, ask.resource) for form in formats), f"{ask.action} on {ask.resource}: {formats}"
         keys = {re.sub(r"\$\{\w+\}", "k", key) for row in rows for key in row["condition_keys"]}
+        keys |= set(VIA_SERVICE)  # which every action has
         assert set(ask.context) <= keys, f"{ask.action} has no {set(ask.context) - keys}"
     dependent = {each for row in reference(every[0].action) for each in row["dependent_actions"]} if every else set()
     if operation == "DeleteFileSystem" and "LustreConfiguration" not in params:

@@ -40,6 +40,7 @@ mod simulation {
     pub(crate) mod judge;
     pub(crate) mod lambda;
     pub(crate) mod ledger;
+    pub(crate) mod queues;
     pub(crate) mod rng;
     pub(crate) mod shared;
     pub(crate) mod stack_view;
@@ -60,7 +61,7 @@ use handler::aws;
 use it::{cloud, faults, state};
 use scripts::Script;
 use simulation::{
-    account, executor, host, judge, lambda, ledger, rng, shared, stack_view, stacks, story, world,
+    account, batch, executor, host, judge, lambda, ledger, rng, shared, stack_view, stacks, story, world,
 };
 
 /// Scripts whose answers differ, each with the reason; if they agree one day, the test says so.

@@ -162,7 +162,19 @@ impl Site {
         let call = compute_environment::Call::Create {
             min_vcpus: 0,
             max_vcpus: 16,
-            service_role: self.role_arn(RoleKind::Service),
+            service_role: Some(self.role_arn(RoleKind::Service)),
+            resources: compute_environment::Resources::Fargate(self.placement()),
+            tags: self.tags(),
+        };
+        self.environment(hash, call)
+    }
+
+    /// The same under Batch's service-linked role.
+    pub(crate) fn create_linked(&self, hash: &str) -> Write {
+        let call = compute_environment::Call::Create {
+            min_vcpus: 0,
+            max_vcpus: 16,
+            service_role: None,
             resources: compute_environment::Resources::Fargate(self.placement()),
             tags: self.tags(),
         };
@@ -206,7 +218,7 @@ impl Site {
         let call = compute_environment::Call::Create {
             min_vcpus,
             max_vcpus: 16,
-            service_role: self.role_arn(RoleKind::Service),
+            service_role: Some(self.role_arn(RoleKind::Service)),
             resources: compute_environment::Resources::Instances(Box::new(instances)),
             tags: self.tags(),
         };

@@ -155,9 +155,14 @@ impl Account {
         self.control(Method::POST, "seed", Some(things)).await
     }
 
-    /// Starts a job of one vCPU on a queue: its ID, and the name of the environment that it runs on.
+    /// Starts a job of four vCPUs on a queue: its ID, and the name of the environment that it runs on.
     pub(crate) async fn start_job(&self, queue: &str) -> (String, String) {
-        let job = self.control(Method::POST, "jobs", Some(json!({ "queue": queue, "vcpus": 1 }))).await;
+        self.start_job_of(4, queue).await
+    }
+
+    /// Starts a job of so many vCPUs on a queue, and says which environment runs it.
+    pub(crate) async fn start_job_of(&self, vcpus: u32, queue: &str) -> (String, String) {
+        let job = self.control(Method::POST, "jobs", Some(json!({ "queue": queue, "vcpus": vcpus }))).await;
         let text = |key: &str| job[key].as_str().unwrap_or_else(|| panic!("no {key} in {job}")).to_owned();
         (text("job"), text("environment"))
     }

@@ -22,6 +22,7 @@ use crate::ended::Ended;
 use crate::lambda::Lambda;
 use crate::operation::{Operation, stringified};
 use crate::response_url::{Answer, Echo, Effect, Expected, ResponseUrls, Statuses};
+use crate::rights;
 
 /// The parts of the world that CloudFormation needs.
 #[derive(Clone)]
@@ -142,8 +143,9 @@ impl Stack {
         let number = NAMES.fetch_add(1, Ordering::Relaxed);
         let name = format!("stack-{number}");
         let (region, account) = (&cloudformation.region, &cloudformation.cloud.id);
+        let partition = rights::partition(region);
         let id = format!(
-            "arn:aws:cloudformation:{region}:{account}:stack/{name}/51af3dc0-da77-11e4-872e-{number:012x}"
+            "arn:{partition}:cloudformation:{region}:{account}:stack/{name}/51af3dc0-da77-11e4-872e-{number:012x}"
         );
         let known = Known { properties: stringified(properties), ..Known::default() };
         Self(Arc::new(Inner {

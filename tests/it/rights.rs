@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tower_forge_core::event::dns_suffix;
 use tower_forge_core::policy::{Values, fill};
 
 use crate::test_account::{CLAIM_TABLE, Setting, TestAccount};
@@ -62,9 +63,18 @@ impl Rights {
     }
 }
 
+/// The partition of a region.
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// The ARN of the permissions boundary that the function puts on every role.
-pub(crate) fn boundary_arn(account: &str) -> String {
-    format!("arn:aws:iam::{account}:policy/{}", boundary_name())
+pub(crate) fn boundary_arn(account: &str, region: &str) -> String {
+    format!("arn:{}:iam::{account}:policy/{}", partition(region), boundary_name())
 }
 
 /// Its name.
@@ -94,7 +104,8 @@ fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     let single = [
-        ("Partition", "aws"),
+        ("Partition", partition(region)),
+        ("UrlSuffix", dns_suffix(region)),
         ("Region", region),
         ("Account", account),
         ("Prefix", "TowerForge"),
@@ -103,7 +114,7 @@ fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
     let values = Values {
         single: single.into_iter().map(|(key, value)| (key, value.to_owned())).collect(),
         many: BTreeMap::from([
-            ("Boundary", [vec![boundary_arn(account)], rights.allowed_boundaries.clone()].concat()),
+            ("Boundary", [vec![boundary_arn(account, region)], rights.allowed_boundaries.clone()].concat()),
             ("AllowedBucket", rights.allowed_buckets.clone()),
             ("AllowedPolicy", rights.allowed_policies.clone()),
             ("AllowedRole", rights.allowed_roles.clone()),
@@ -114,10 +125,10 @@ fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
 }
 
 /// The variables by which the function knows of its rights.
-pub(crate) fn environment(account: &str, rights: &Rights) -> Vec<(&'static str, String)> {
+pub(crate) fn environment(account: &str, region: &str, rights: &Rights) -> Vec<(&'static str, String)> {
     vec![
         ("TOWER_FORGE_FEATURES", rights.features.to_owned()),
-        ("TOWER_FORGE_PERMISSIONS_BOUNDARY", boundary_arn(account)),
+        ("TOWER_FORGE_PERMISSIONS_BOUNDARY", boundary_arn(account, region)),
         ("TOWER_FORGE_ALLOWED_POLICIES", rights.allowed_policies.join(",")),
         ("TOWER_FORGE_ALLOWED_ROLES", rights.allowed_roles.join(",")),
         ("TOWER_FORGE_ALLOWED_BOUNDARIES", rights.allowed_boundaries.join(",")),
@@ -133,7 +144,12 @@ async fn every_role_is_under_the_boundary() {
     let state = aws.state().await;
     assert_eq!(state.roles.len(), 3);
     for role in &state.roles {
-        assert_eq!(role.boundary.as_deref(), Some(boundary_arn(&aws.cloud.id).as_str()), "{}", role.name);
+        assert_eq!(
+            role.boundary.as_deref(),
+            Some(boundary_arn(&aws.cloud.id, "eu-west-1").as_str()),
+            "{}",
+            role.name
+        );
     }
     stack.delete().await.expect_success();
     aws.assert_nothing_left().await;

@@ -227,3 +227,40 @@ async fn a_failed_replacement_leaves_nothing_of_the_new_forge() {
         assert_first_state(&aws, &first, denied).await;
     }
 }
+
+/// Batch refuses a maximum below the vCPUs in use; neither an Update nor a rollback may fail by that.
+#[tokio::test]
+async fn limits_below_the_vcpus_in_use_are_approached() {
+    let aws = impatient().await;
+    let (stack, _) = created(&aws).await;
+    let queue = format!("TowerForge-{}-work", stack.physical_id());
+    let limits = async |environment: &str| {
+        let state = aws.state().await;
+        let found = state.environment(environment);
+        (found.compute_resources["maxvCpus"].clone(), found.tags.get("towerforge:max-vcpus").cloned())
+    };
+    let sweep = async || aws.invoke(json!({ "sweep": true })).await.value().cloned().expect("a report");
+
+    stack.sign(Duration::from_secs(3));
+    stack.update(with(json!({ "MaxCpus": 700 }))).await.expect_success();
+    let (first, blue) = aws.cloud.start_job_of(400, &queue).await;
+    let (second, _) = aws.cloud.start_job_of(250, &queue).await;
+    stack.sign(Duration::from_secs(2));
+    stack.roll_back().await.expect_success();
+    assert_eq!(limits(&blue).await, (json!(650), Some("500".to_owned())), "the jobs go on");
+
+    // To another generation and back, which is as busy.
+    stack.sign(Duration::from_secs(1));
+    stack.update(changed()).await.expect_success();
+    stack.sign(Duration::ZERO);
+    stack.roll_back().await.expect_success();
+    assert_eq!(limits(&blue).await, (json!(650), Some("500".to_owned())));
+    for job in [&first, &second] {
+        assert_runs_on(&aws.state().await, job, &blue);
+    }
+
+    aws.cloud.end_job(&second).await;
+    let report = sweep().await;
+    assert_eq!(limits(&blue).await, (json!(500), None), "{report:#}");
+    assert_runs_on(&aws.state().await, &first, &blue);
+}

@@ -44,7 +44,15 @@ async fn iam_that_lags_is_waited_for() {
 async fn an_environment_that_stays_invalid_is_given_up_with_awss_reason() {
     let (aws, stack) = with(json!({ "iam_propagation": 900 })).await;
     let reason = stack.create().await.expect_failure().reason;
-    assert!(reason.contains("sts:AssumeRole") || reason.contains("is not authorized"), "{reason}");
+    let state = aws.state().await;
+    let said = |text: &str| reason.contains(text);
+    assert!(
+        state
+            .compute_environments
+            .iter()
+            .any(|environment| environment.status_reason.as_deref().is_some_and(said)),
+        "{reason}"
+    );
     assert!(reason.starts_with("[NotStabilized]"), "{reason}");
     stack.roll_back().await.expect_success();
     aws.assert_nothing_left().await;
@@ -59,6 +67,19 @@ async fn an_environment_that_naming_its_role_again_does_not_mend_is_made_anew_on
     let calls = aws.calls().await;
     assert_eq!(calls.of("CreateComputeEnvironment").len(), 4, "two environments, each of them twice");
     assert!(calls.of("DeleteComputeEnvironment").len() >= 2);
+    stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn an_environment_whose_launch_template_was_not_found_is_made_anew() {
+    // Shorter than the age at which an environment is made anew.
+    let (aws, stack) = with(json!({ "template_lag": 120 })).await;
+    stack.create().await.expect_success();
+    let calls = aws.calls().await;
+    // The second environment may be created after the template has become known.
+    assert!(calls.of("CreateComputeEnvironment").len() > 2, "one has been made anew");
+    assert_eq!(calls.of("CreateLaunchTemplate").len(), 1);
     stack.delete().await.expect_success();
     aws.assert_nothing_left().await;
 }

@@ -1,5 +1,7 @@
 //! File systems: made beside everything else, checked before, kept by every Update, and removed last.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cloudformation::Stack;
@@ -117,6 +119,68 @@ async fn a_lustre_file_system_grows_and_changes_in_no_other_way() {
     let persistent = of(json!({"FsxSize": 2400, "FsxDeploymentType": "PERSISTENT_1"}));
     refused(&aws, &stack, persistent, &["FsxDeploymentType: given PERSISTENT_1", "copy the files"]).await;
     stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
+
+/// FSx shows the old capacity and AVAILABLE until it has grown, and refuses another growth for six hours.
+#[tokio::test]
+async fn a_rollback_that_meets_a_growth_midway_waits_for_it() {
+    let aws = TestAccount::new().await;
+    aws.cloud.configure(json!({"durations": {"fsx_update": 600}})).await;
+    let stack = aws.stack(with(json!({"FsxSize": 1200})));
+    stack.sign(Duration::from_secs(3));
+    stack.create().await.expect_success();
+    stack.sign(Duration::from_secs(2));
+    let update = stack.start_update(with(json!({"FsxSize": 2400}))).await;
+    aws.until_called("UpdateFileSystem", 1).await;
+    stack.sign(Duration::ZERO);
+    let rolled_back = stack.start_roll_back().await;
+    rolled_back.ended().await.expect_success();
+    update.ended().await;
+    let state = aws.state().await;
+    assert_eq!(state.fsx[0].more["capacity"], json!(2400), "{:?}", state.fsx);
+    assert_eq!(aws.calls().await.of("UpdateFileSystem").len(), 1);
+    stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_growth_that_fails_is_told_and_undone() {
+    let aws = TestAccount::new().await;
+    let stack = aws.stack(with(json!({"FsxSize": 1200})));
+    stack.create().await.expect_success();
+    let failure = json!({"region": "eu-west-1", "fsx_growth_failure": {"message": "Not enough capacity."}});
+    aws.cloud.seed(failure).await;
+    let reason = stack.update(with(json!({"FsxSize": 2400}))).await.expect_failure().reason;
+    let told = "its growth to 2400 GiB failed: Not enough capacity.";
+    assert!(reason.starts_with("[NotStabilized]") && reason.contains(told), "{reason}");
+    assert_eq!(aws.calls().await.of("UpdateFileSystem").len(), 1);
+    stack.roll_back().await.expect_success();
+    // Later it works.
+    stack.update(with(json!({"FsxSize": 2400}))).await.expect_success();
+    assert_eq!(aws.state().await.fsx[0].more["capacity"], json!(2400));
+    stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
+
+/// FSx remembers the token of a file system that has been deleted.
+#[tokio::test]
+async fn another_file_system_can_follow_one_that_failed() {
+    let aws = TestAccount::new().await;
+    let failure = json!({"region": "eu-west-1", "fsx_failure": {"message": "Not enough capacity."}});
+    aws.cloud.seed(failure).await;
+    let stack = aws.stack(with(json!({"FsxSize": 1200})));
+    let event = stack.create_event();
+    stack.create().await.expect_failure();
+    stack.roll_back().await.expect_success();
+    let mut again = event;
+    again["ResourceProperties"]["FsxDeploymentType"] = json!("PERSISTENT_1");
+    let ended = aws.play(again.clone()).await;
+    let made = ended.expect_success();
+    assert_eq!(aws.state().await.fsx[0].more["deployment_type"], json!("PERSISTENT_1"));
+    again["RequestType"] = json!("Delete");
+    again["PhysicalResourceId"] = json!(made.physical_id);
+    aws.play(again).await.expect_success();
     aws.assert_nothing_left().await;
 }
 
@@ -240,11 +304,17 @@ async fn the_groups_of_an_existing_efs_have_to_let_the_instances_in() {
     }
     aws.assert_no_change_since(0).await;
 
-    // The instances' own group needs no rule: they are not called back.
-    let id = efs(&open).await;
+    // The instances' own group needs no rule: they are not called back. Its mount target is still being made, and EFS does
+    // not tell its groups before.
+    let efs = json!({"subnets": [subnet], "security_groups": [open], "creating": 60});
+    let id = aws.cloud.seed(json!({"region": "eu-west-1", "efs": efs})).await["efs"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let stack = aws.stack(of(&id));
     assert_eq!(stack.create().await.expect_success().attribute("EfsId"), id);
     stack.delete().await.expect_success();
+    aws.lose("efs", &id).await;
     aws.assert_nothing_left().await;
 }
 

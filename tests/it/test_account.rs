@@ -20,7 +20,6 @@ use crate::rights::{self, Rights};
 use crate::runtime_api::{Launch, Outcome, Program};
 use crate::state::{Calls, State};
 
-const REGION: &str = "eu-west-1";
 /// The claim's table, which every account of the local AWS has.
 pub(crate) const CLAIM_TABLE: &str = "tower-forge-claims";
 const FUNCTION_NAME: &str = "TowerForge-handler";
@@ -32,6 +31,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How an account differs from the usual one.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
+    /// The region of the function, which decides the partition.
+    pub(crate) region: &'static str,
     /// Real seconds per second of AWS's time, for the cloud and for the function's own waits.
     pub(crate) scale: f64,
     /// `AWS_LAMBDA_LOG_LEVEL`.
@@ -49,6 +50,7 @@ pub(crate) struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         Self {
+            region: "eu-west-1",
             scale: 0.03,
             log_level: "DEBUG",
             timeout: PATIENCE,
@@ -67,6 +69,7 @@ pub(crate) struct TestAccount {
     pub(crate) lambda: Lambda,
     /// Where answers arrive.
     pub(crate) urls: ResponseUrls,
+    region: &'static str,
     cloudformation: CloudFormation,
     others: Mutex<State>,
 }
@@ -82,11 +85,11 @@ impl TestAccount {
         let cloud = Account::fresh();
         cloud.configure(serde_json::json!({ "scale": setting.scale })).await;
         let rights = Rights::of(&setting, &cloud.id);
-        let boundary = rights::boundary(&cloud.id, REGION, &rights);
-        cloud
-            .seed(serde_json::json!({ "policy": { "name": rights::boundary_name(), "document": boundary } }))
-            .await;
-        let policy = rights::forge_policy(&cloud.id, REGION, &rights);
+        let region = setting.region;
+        let boundary = rights::boundary(&cloud.id, region, &rights);
+        let boundary = serde_json::json!({ "name": rights::boundary_name(), "document": boundary });
+        cloud.seed(serde_json::json!({ "region": region, "policy": boundary })).await;
+        let policy = rights::forge_policy(&cloud.id, region, &rights);
         cloud.put_policy(Some(&[policy])).await;
         let others = cloud.state().await;
         Self::over(cloud, others, setting).await
@@ -99,7 +102,9 @@ impl TestAccount {
     }
 
     async fn over(cloud: Account, others: State, setting: Setting) -> Self {
-        let arn = format!("arn:aws:lambda:{REGION}:{}:function:{FUNCTION_NAME}", cloud.id);
+        let region = setting.region;
+        let partition = rights::partition(region);
+        let arn = format!("arn:{partition}:lambda:{region}:{}:function:{FUNCTION_NAME}", cloud.id);
         let launch = Launch {
             program: setting.program,
             environment: environment(&cloud, &setting),
@@ -113,9 +118,9 @@ impl TestAccount {
             lambda: lambda.clone(),
             urls: urls.clone(),
             service_token: arn,
-            region: REGION.to_owned(),
+            region: region.to_owned(),
         };
-        Self { cloud, lambda, urls, cloudformation, others: Mutex::new(others) }
+        Self { cloud, lambda, urls, region, cloudformation, others: Mutex::new(others) }
     }
 
     /// A stack that declares one forge; nothing is created yet.
@@ -155,7 +160,7 @@ impl TestAccount {
 
     /// Makes things that are somebody else's; [`TestAccount::assert_nothing_left`] wants them as they are now.
     pub(crate) async fn seed(&self, mut things: Value) -> Value {
-        things["region"] = REGION.into();
+        things["region"] = self.region.into();
         let answer = self.cloud.seed(things).await;
         *self.others() = self.cloud.state().await;
         answer
@@ -163,7 +168,7 @@ impl TestAccount {
 
     /// Deletes a thing behind everybody's back: drift.
     pub(crate) async fn lose(&self, kind: &str, name: &str) {
-        self.cloud.drop_thing(REGION, kind, name).await;
+        self.cloud.drop_thing(self.region, kind, name).await;
     }
 
     /// Everything that exists.
@@ -268,8 +273,8 @@ fn environment(cloud: &Account, setting: &Setting) -> BTreeMap<String, String> {
             ("AWS_ACCESS_KEY_ID", cloud.access_key_id().as_str()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
             ("AWS_SESSION_TOKEN", SESSION_TOKEN),
-            ("AWS_REGION", REGION),
-            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_REGION", setting.region),
+            ("AWS_DEFAULT_REGION", setting.region),
             ("AWS_ENDPOINT_URL", cloud.url.as_str()),
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
@@ -286,7 +291,7 @@ fn environment(cloud: &Account, setting: &Setting) -> BTreeMap<String, String> {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
-    let rights = rights::environment(&cloud.id, &Rights::of(setting, &cloud.id));
+    let rights = rights::environment(&cloud.id, setting.region, &Rights::of(setting, &cloud.id));
     environment.extend(rights.into_iter().map(|(key, value)| (key.to_owned(), value)));
     environment.extend(setting.environment.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     environment

@@ -12,6 +12,7 @@ Values = dict[str, str | list[str]]
 # One forge of one account, with everything that can be asked for.
 SAMPLE: Values = {
     "Partition": "aws",
+    "UrlSuffix": "amazonaws.com",
     "Region": "eu-west-1",
     "Account": "123456789012",
     "Prefix": "TowerForge",

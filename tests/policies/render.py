@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The name of each `${Name}` in CloudFormation.
 PSEUDO = {
     "Partition": "AWS::Partition",
+    "UrlSuffix": "AWS::URLSuffix",
     "Region": "AWS::Region",
     "Account": "AWS::AccountId",
     "Prefix": "NamePrefix",

@@ -22,7 +22,7 @@ FINDINGS: dict[tuple[str, str, str], str] = {
     ("boundary.json", "EcsAgent", "RESOURCE_STAR"): "a boundary grants nothing; AWS's own policy for instances names no cluster",
     ("boundary.json", "PullImages", "RESOURCE_STAR"): "a boundary grants nothing; images come from any account that shares them",
     ("boundary.json", "AllowedBuckets", "RESOURCE_STAR"): "a boundary grants nothing; the deployer may name buckets",
-    ("boundary.json", "KeysOfVolumesAndBuckets", "RESOURCE_STAR"): "a boundary grants nothing; only through EC2 and S3",
+    ("boundary.json", "KeysOfVolumesBucketsAndSecrets", "RESOURCE_STAR"): "a boundary grants nothing; only through EC2, S3 and Secrets Manager",
     ("boundary.json", "ServiceAndFleetRole", "RESOURCE_STAR"): "a boundary grants nothing; only to roles that Batch and Spot Fleet assume",
     ("launch-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
     ("launch-policy.json", "ReadQueriesOfLogs", "RESOURCE_STAR"): "AWS knows a query by its ID only",

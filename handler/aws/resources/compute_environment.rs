@@ -12,7 +12,7 @@ use tower_forge_core::resource::{
     AccountUse, Found, Kind, Listing, MutatingCall as _, Phase, ResourceId, Tags,
 };
 use tower_forge_core::resources::compute_environment::{
-    Call, Instances, Observed, Placement, Resources, Update,
+    Call, Instances, Observed, Placement, Resources, Update, is_service_linked,
 };
 use tower_forge_core::resources::name_of;
 
@@ -66,12 +66,14 @@ fn observe(environment: ComputeEnvironmentDetail) -> Found<Observed> {
         Some(CrType::Fargate | CrType::FargateSpot)
     );
     let instances = resources.filter(|_| !on_fargate);
+    let desired_vcpus = instances.and_then(|resources| resources.desiredv_cpus).unwrap_or_default();
     let observed = Observed {
         arn: environment.compute_environment_arn.unwrap_or_default(),
         enabled: environment.state == Some(CeState::Enabled),
         min_vcpus: instances.map(|resources| resources.minv_cpus.unwrap_or_default()),
         max_vcpus: resources.and_then(|resources| resources.maxv_cpus).unwrap_or_default(),
-        is_idle: instances.is_some_and(|resources| resources.desiredv_cpus.unwrap_or_default() == 0),
+        desired_vcpus,
+        is_idle: instances.is_some() && desired_vcpus == 0,
         service_role: environment.service_role.unwrap_or_default(),
     };
     let name = environment.compute_environment_name.unwrap_or_default();
@@ -89,7 +91,7 @@ fn refs(environment: &ComputeEnvironmentDetail) -> Vec<ResourceId> {
     let resources = environment.compute_resources.as_ref();
     let template = resources.and_then(|resources| resources.launch_template());
     let refs = [
-        (Kind::Role, environment.service_role()),
+        (Kind::Role, environment.service_role().filter(|role| !is_service_linked(role))),
         (Kind::InstanceProfile, resources.and_then(|resources| resources.instance_role())),
         (Kind::Role, resources.and_then(|resources| resources.spot_iam_fleet_role())),
         (Kind::LaunchTemplate, template.and_then(|template| template.launch_template_name())),
@@ -139,7 +141,7 @@ pub(crate) async fn write(services: &Services, name: &str, call: &Call) -> Resul
                 .compute_environment_name(name)
                 .r#type(CeType::Managed)
                 .state(CeState::Enabled)
-                .service_role(service_role)
+                .set_service_role(service_role.clone())
                 .compute_resources(compute_resource(*min_vcpus, *max_vcpus, resources))
                 .set_tags(Some(tags.clone().into_iter().collect()));
             create.send().await.on(action, name).map(drop)

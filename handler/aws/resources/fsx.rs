@@ -3,8 +3,8 @@
 use crate::aws::clients::Services;
 use crate::aws::error::Context as _;
 use aws_sdk_fsx::types::{
-    CreateFileSystemLustreConfiguration, FileSystem, FileSystemLifecycle, FileSystemType,
-    LustreDeploymentType, StorageType, Tag,
+    AdministrativeAction, AdministrativeActionType, CreateFileSystemLustreConfiguration, FileSystem,
+    FileSystemLifecycle, FileSystemType, LustreDeploymentType, Status, StorageType, Tag,
 };
 use tower_forge_core::error::Result;
 use tower_forge_core::name::{FORGE_TAG, Names};
@@ -33,6 +33,21 @@ pub(crate) async fn all(services: &Services, name: &str) -> Result<Vec<FileSyste
     Ok(all)
 }
 
+/// The last growth of a file system, and the capacity that it leads to. The file system stays AVAILABLE meanwhile, with its
+/// old capacity; only this action tells of it.
+fn growth(system: &FileSystem) -> Option<(&AdministrativeAction, i32)> {
+    let updates = system.administrative_actions().iter().filter_map(|action| {
+        let is_update = action.administrative_action_type == Some(AdministrativeActionType::FileSystemUpdate);
+        let size = action.target_file_system_values()?.storage_capacity()?;
+        is_update.then_some((action, size))
+    });
+    updates.max_by_key(|(action, _)| action.request_time().map(|time| time.secs()))
+}
+
+fn is_under_way(action: &AdministrativeAction) -> bool {
+    matches!(action.status, Some(Status::Pending | Status::InProgress))
+}
+
 fn phase(system: &FileSystem) -> Phase {
     match &system.lifecycle {
         Some(state @ (FileSystemLifecycle::Creating | FileSystemLifecycle::Updating)) => {
@@ -43,12 +58,22 @@ fn phase(system: &FileSystem) -> Phase {
             let why = system.failure_details().and_then(|failure| failure.message());
             Phase::Broken(format!("{}: {}", state.as_str(), why.unwrap_or("FSx gives no reason")))
         }
-        _ => Phase::Settled,
+        _ => match growth(system).filter(|(action, _)| is_under_way(action)) {
+            Some((_, size)) => Phase::Settling(format!("growing to {size} GiB")),
+            None => Phase::Settled,
+        },
     }
 }
 
 fn observe(system: FileSystem, name: String) -> Found<Observed> {
     let phase = phase(&system);
+    let growth = growth(&system);
+    let growing_to = growth.filter(|(action, _)| is_under_way(action)).map(|(_, size)| size);
+    let failed = growth.filter(|(action, _)| action.status == Some(Status::Failed));
+    let failed_growth = failed.map(|(action, size)| {
+        let why = action.failure_details().and_then(|failure| failure.message());
+        format!("its growth to {size} GiB failed: {}", why.unwrap_or("FSx gives no reason"))
+    });
     let lustre = system.lustre_configuration.as_ref();
     let deployment_type = lustre.and_then(|lustre| lustre.deployment_type.as_ref());
     let observed = Observed {
@@ -58,7 +83,8 @@ fn observe(system: FileSystem, name: String) -> Found<Observed> {
         id: system.file_system_id.unwrap_or_default(),
         arn: system.resource_arn.unwrap_or_default(),
         dns_name: system.dns_name.unwrap_or_default(),
-        size: system.storage_capacity.unwrap_or_default(),
+        size: growing_to.or(system.storage_capacity).unwrap_or_default(),
+        failed_growth,
         vpc: system.vpc_id.unwrap_or_default(),
     };
     let tags = system.tags.unwrap_or_default().into_iter();

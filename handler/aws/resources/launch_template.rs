@@ -28,7 +28,7 @@ pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<O
             tags: tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
             phase: Phase::Settled,
             refs: Vec::new(),
-            created: None,
+            created: template.create_time.map(|created| created.secs()),
             observed: Observed { template_id: template.launch_template_id? },
         })
     });

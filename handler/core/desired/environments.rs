@@ -109,10 +109,14 @@ pub(super) fn declare(
 ) -> Pools {
     let properties = forge.properties;
     let mut pool = |pool: Pool| {
+        let after = if on_fargate(properties, pool) { &[] } else { after };
         let name = forge.cx.names.environment(pool, &generation.environments[&pool]);
         let network = network.get::<ComputeEnvironment>(forge, &name);
         let spec = spec(forge, &network, generation, pool);
-        forge.declare::<ComputeEnvironment>(name, spec, after)
+        let limit = spec.max_vcpus;
+        let declared = forge.declare::<ComputeEnvironment>(name, spec, after);
+        forge.mark_limit(&declared, limit);
+        declared
     };
     Pools {
         work: pool(Pool::Work),
@@ -120,6 +124,10 @@ pub(super) fn declare(
         on_demand: properties.on_demand_fallback.then(|| pool(Pool::OnDemand)),
         dragen: properties.dragen_enabled.then(|| pool(Pool::Dragen)),
     }
+}
+
+fn on_fargate(properties: &Properties, pool: Pool) -> bool {
+    pool == Pool::Head && properties.fargate_head_enabled
 }
 
 fn spec(
@@ -131,7 +139,8 @@ fn spec(
     let properties = forge.properties;
     let placement =
         Placement { subnets: network.subnets(), security_groups: network.security_groups.clone() };
-    let resources = if pool == Pool::Head && properties.fargate_head_enabled {
+    let on_fargate = on_fargate(properties, pool);
+    let resources = if on_fargate {
         Resources::Fargate(placement)
     } else {
         Resources::Instances(Box::new(instances(forge, placement, generation, pool)))
@@ -140,7 +149,8 @@ fn spec(
     compute_environment::Spec {
         lifecycle: Lifecycle::Active { min_vcpus },
         max_vcpus: if pool == Pool::Head { properties.head_max_cpus } else { properties.max_cpus },
-        service_role: forge.cx.role_arn(RoleKind::Service),
+        // On Fargate, jobs have been seen to stay RUNNABLE under any other role than Batch's own.
+        service_role: (!on_fargate).then(|| forge.cx.role_arn(RoleKind::Service)),
         resources: Some(resources),
     }
 }

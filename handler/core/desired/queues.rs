@@ -59,7 +59,7 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
         let spec = compute_environment::Spec {
             lifecycle: Lifecycle::Draining,
             max_vcpus: observed.max_vcpus,
-            service_role: observed.service_role.clone(),
+            service_role: None,
             resources: None,
         };
         forge.retire(existing, Some(ComputeEnvironment::spec(spec)), after);

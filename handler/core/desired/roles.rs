@@ -1,12 +1,15 @@
 //! PURE. The roles of a forge, with the least rights that suffice.
 
 use super::Context;
+use crate::error::Result;
+use crate::event::dns_suffix;
 use crate::name::RoleKind;
+use crate::network::Network;
 use crate::policy::documents::{self, Document};
 use crate::policy::{Values, fill};
 use crate::properties::Properties;
 use crate::registry::{self, Registered as _};
-use crate::resources::role::{Role, Spec};
+use crate::resources::role::{Observed, Role, Spec};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +23,31 @@ const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", &documents::CLOUDWA
 const KMS: Policy = ("kms-policy", &documents::KMS);
 const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
 const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", &documents::SECRETS_EXECUTION);
+
+/// The service role with the rights to a key that encrypts volumes although no property names it. If the account's default
+/// is not known, the role keeps the rights that it has.
+pub(super) fn with_default_key(
+    cx: &Context,
+    spec: &registry::Spec,
+    network: &Result<Network>,
+    observed: Option<&Observed>,
+) -> registry::Spec {
+    let registry::Spec::Role(spec) = spec else { return spec.clone() };
+    let (name, document) = KMS;
+    let policy = match network {
+        Ok(network) => network.default_key.as_ref().and_then(|key| {
+            let mut values = account_values(cx);
+            values.single.insert("KmsKeyArn", key_arn(cx, key));
+            fill(document, &values)
+        }),
+        Err(_) => observed.and_then(|observed| observed.inline.get(name).cloned()),
+    };
+    let mut spec = Spec::clone(spec);
+    if let Some(policy) = policy {
+        spec.inline.entry(name.to_owned()).or_insert(policy);
+    }
+    Role::spec(spec)
+}
 
 /// The desired roles of a forge.
 pub(super) fn specs(cx: &Context, properties: &Properties) -> BTreeMap<RoleKind, registry::Spec> {
@@ -112,6 +140,7 @@ fn account_values(cx: &Context) -> Values {
     let prefix = cx.names.prefix().to_owned();
     let single = BTreeMap::from([
         ("Partition", cx.partition.clone()),
+        ("UrlSuffix", dns_suffix(&cx.region).to_owned()),
         ("Region", cx.region.clone()),
         ("Account", cx.account.clone()),
         ("Prefix", prefix),

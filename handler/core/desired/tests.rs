@@ -61,6 +61,7 @@ pub(crate) fn network() -> Result<Network> {
         zones: vec![("subnet-1".to_owned(), "euw1-az1".to_owned())],
         security_groups: vec!["sg-1".to_owned()],
         lustre_mount_name: None,
+        default_key: None,
     })
 }
 
@@ -91,8 +92,9 @@ fn made(resource: &Desired) -> Existing {
                 enabled: true,
                 min_vcpus: Some(min_vcpus),
                 max_vcpus: spec.max_vcpus,
+                desired_vcpus: min_vcpus,
                 is_idle: min_vcpus == 0,
-                service_role: spec.service_role.clone(),
+                service_role: spec.service_role.clone().expect("instances have one"),
             };
             let refs = vec![
                 ResourceId::new(Kind::Role, "TowerForge-Cafe-ServiceRole"),

@@ -42,7 +42,7 @@ pub struct History {
 /// The last attempt on one resource.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    pub(super) action: &'static str,
+    pub(super) action: Action,
     pub(super) last: Duration,
     pub(super) tries: u32,
     pub(super) result: Attempted,
@@ -60,6 +60,20 @@ pub(super) enum Cause {
 }
 
 impl Attempt {
+    /// Whether it was an attempt of this sort.
+    pub(super) fn is_to(&self, action: &Action) -> bool {
+        self.action.as_str() == action.as_str()
+    }
+
+    /// How often exactly this was accepted in succession: an update to other values is another action.
+    pub(super) fn tries_of(&self, action: &Action) -> u32 {
+        if self.action == *action { self.tries } else { 0 }
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self.result, Attempted::Accepted { .. })
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.result, Attempted::Refused { .. } | Attempted::CutShort)
     }
@@ -147,9 +161,9 @@ impl History {
     /// Records the result of a step. Returns the error if it stops further creations.
     pub fn note_step(&mut self, step: &Step, result: Result<()>, situation: &Situation<'_>) -> Option<Error> {
         let now = situation.now.mono;
-        let action = step.action.as_str();
-        let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action).cloned();
-        let tries = before.as_ref().map_or(0, |attempt| attempt.tries);
+        let action = step.action.clone();
+        let before = self.attempts.get(&step.id).filter(|attempt| attempt.is_to(&action)).cloned();
+        let tries = before.as_ref().map_or(0, |attempt| attempt.tries_of(&action));
         let err = match result {
             Ok(()) => {
                 self.progress = now;
@@ -183,9 +197,8 @@ impl History {
 
     /// Records that a step was cut short.
     pub fn note_cut(&mut self, step: &Step, now: Duration) {
-        let action = step.action.as_str();
-        let before = self.attempts.get(&step.id).filter(|attempt| attempt.action == action);
-        let tries = before.map_or(0, |attempt| attempt.tries);
+        let action = step.action.clone();
+        let tries = self.attempts.get(&step.id).map_or(0, |attempt| attempt.tries_of(&action));
         self.written.insert(step.id.kind, now);
         self.attempts
             .insert(step.id.clone(), Attempt { action, last: now, tries, result: Attempted::CutShort });
@@ -205,7 +218,7 @@ impl History {
                 let young = situation
                     .inventory
                     .get(&step.id)
-                    .is_some_and(|existing| is_young(existing, situation.inventory, &situation.now));
+                    .is_some_and(|existing| is_young(existing, self, situation));
                 *self.repairs.entry(step.id.clone()).or_default() += u32::from(!young);
             }
             _ => {}
@@ -232,8 +245,17 @@ impl History {
         believed.then(|| (format!("{reason}: {}", source.message), cause))
     }
 
+    /// Whether this invocation has changed a resource after `since`.
+    pub(super) fn has_changed(&self, id: &ResourceId, since: Duration) -> bool {
+        self.attempts.get(id).is_some_and(|attempt| attempt.is_accepted() && attempt.last > since)
+    }
+
     pub(super) fn failure(&self, id: &ResourceId, action: &str) -> Option<&Error> {
-        match self.attempts.get(id).filter(|attempt| attempt.action == action).map(|attempt| &attempt.result)
+        match self
+            .attempts
+            .get(id)
+            .filter(|attempt| attempt.action.as_str() == action)
+            .map(|attempt| &attempt.result)
         {
             Some(Attempted::Failed(err)) => Some(err),
             _ => None,

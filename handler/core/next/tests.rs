@@ -327,7 +327,9 @@ fn what_stays_denied_is_tried_again_after_twice_the_time() {
     let takes = |looked: u64| {
         let mut history = History::default();
         let result = Attempted::Refused { since: S(100), reason: String::new(), cause: Cause::Denied };
-        history.attempts.insert(id.clone(), Attempt { action: "create", last: S(110), tries: 0, result });
+        history
+            .attempts
+            .insert(id.clone(), Attempt { action: Action::Create, last: S(110), tries: 0, result });
         history.note_look(&all(), S(looked));
         let at = situation(&[], &inventory, &owner, looked, 0);
         matches!(judge(&step(&id, Action::Create), &history, &at), Ok(Judged::Take))
@@ -361,7 +363,7 @@ fn a_resource_that_aws_works_on_is_not_looked_at_while_nothing_can_follow() {
     let owner = context().owner;
     let history = |result| {
         let mut history = History::default();
-        let attempt = Attempt { action: "disable", last: S(100), tries: 1, result };
+        let attempt = Attempt { action: Action::Disable, last: S(100), tries: 1, result };
         history.attempts.insert(id.clone(), attempt);
         history
     };

@@ -18,8 +18,8 @@ pub struct Spec {
     pub lifecycle: Lifecycle,
     /// Maximum vCPUs.
     pub max_vcpus: i32,
-    /// The ARN of its service role.
-    pub service_role: String,
+    /// The ARN of its service role; `None` leaves it to Batch, which uses its service-linked role.
+    pub service_role: Option<String>,
     /// Its immutable fields; `None` for one of an older generation, which is never recreated.
     pub resources: Option<Resources>,
 }
@@ -94,6 +94,8 @@ pub struct Observed {
     pub min_vcpus: Option<i32>,
     /// Maximum vCPUs.
     pub max_vcpus: i32,
+    /// The vCPUs of its instances, below which Batch refuses to lower the maximum; 0 on Fargate.
+    pub desired_vcpus: i32,
     /// Whether nothing runs in it. This is unknown for an enabled Fargate environment, which counts as busy.
     pub is_idle: bool,
     /// The ARN of its service role.
@@ -109,8 +111,8 @@ pub enum Call {
         min_vcpus: i32,
         /// Maximum vCPUs.
         max_vcpus: i32,
-        /// The ARN of its service role.
-        service_role: String,
+        /// The ARN of its service role; without one it gets Batch's service-linked role.
+        service_role: Option<String>,
         /// Its immutable fields.
         resources: Resources,
         /// Its tags.
@@ -246,7 +248,7 @@ impl Resource for ComputeEnvironment {
     /// Sets its role again, so that Batch checks it again, whatever made it INVALID: IAM may not have propagated, for which
     /// AWS has many texts, or somebody may have mended the cause.
     fn revalidate(observed: &Observed) -> Vec<Call> {
-        let service_role = Some(observed.service_role.clone());
+        let service_role = Some(observed.service_role.clone()).filter(|role| !is_service_linked(role));
         vec![Call::Update(Update { enabled: Some(true), service_role, ..Update::default() })]
     }
 }
@@ -266,9 +268,19 @@ fn difference(spec: &Spec, observed: &Observed) -> Update {
     let min_vcpus = spec.lifecycle.min_vcpus();
     Update {
         enabled: (observed.enabled != active).then_some(active),
-        service_role: (active && observed.service_role != spec.service_role)
-            .then(|| spec.service_role.clone()),
+        service_role: spec.service_role.clone().filter(|role| active && observed.service_role != *role),
         min_vcpus: observed.min_vcpus.filter(|now| *now != min_vcpus).map(|_| min_vcpus),
-        max_vcpus: (active && observed.max_vcpus != spec.max_vcpus).then_some(spec.max_vcpus),
+        max_vcpus: Some(attainable(spec.max_vcpus, observed))
+            .filter(|max| active && observed.max_vcpus != *max),
     }
+}
+
+/// Whether a role is the one that Batch makes for itself. Nobody passes it, and an environment cannot change to or from it.
+pub fn is_service_linked(arn: &str) -> bool {
+    arn.contains(":role/aws-service-role/")
+}
+
+/// The maximum of vCPUs that Batch accepts instead of a lower one: it terminates no instances for a limit.
+pub fn attainable(max_vcpus: i32, observed: &Observed) -> i32 {
+    max_vcpus.max(observed.desired_vcpus)
 }

@@ -1,7 +1,7 @@
 //! FSx for Lustre file systems.
 //!
 //! FSx has no lookup by token or tag, so all file systems are listed and identified by their tags. The client token of
-//! the creation is derived from forge and stack, so a repeated call creates no second one.
+//! the creation is derived from forge, stack and spec, so a repeated call creates no second one.
 
 use crate::error::ServiceError;
 use crate::name::{STACK_TAG, hash8};
@@ -38,8 +38,10 @@ pub struct Observed {
     pub dns_name: String,
     /// The generated mount name.
     pub mount_name: String,
-    /// Capacity in GiB.
+    /// Capacity in GiB: the coming one while it grows.
     pub size: i32,
+    /// AWS's reason if its last growth has failed.
+    pub failed_growth: Option<String>,
     /// The deployment type.
     pub deployment_type: String,
     /// Throughput in MB/s per TiB; only persistent file systems have it.
@@ -132,7 +134,7 @@ impl Resource for Fsx {
     }
 
     fn create(name: &str, spec: &Spec, tags: &Tags) -> Vec<Call> {
-        let client_token = client_token(name, tags);
+        let client_token = client_token(name, spec, tags);
         vec![Call::Create { client_token, spec: spec.clone(), tags: tags.clone() }]
     }
 
@@ -146,13 +148,20 @@ impl Resource for Fsx {
         changes.calls(|tags| Call::Tag { arn: arn(), tags }, |keys| Call::Untag { arn: arn(), keys })
     }
 
+    fn failed_update(observed: &Observed) -> Option<&str> {
+        observed.failed_growth.as_deref()
+    }
+
     fn delete(observed: &Observed) -> Vec<Call> {
         vec![Call::Delete(observed.id.clone())]
     }
 }
 
-/// The same for every attempt of one stack, and different for another stack with the same forge ID: FSx remembers a
-/// token even after the file system is deleted.
-fn client_token(name: &str, tags: &Tags) -> String {
-    format!("{name}-{}", hash8(&serde_json::json!(tags.get(STACK_TAG))))
+/// The same for every attempt of one stack, and different for another stack with the same forge ID, or if a field has
+/// changed that a file system cannot change: FSx refuses a token with other parameters, and remembers it even after the
+/// file system is deleted.
+fn client_token(name: &str, spec: &Spec, tags: &Tags) -> String {
+    let Spec { size: _, deployment_type, throughput, subnet, security_groups } = spec;
+    let fixed = (deployment_type, throughput, subnet, security_groups);
+    format!("{name}-{}", hash8(&serde_json::json!([tags.get(STACK_TAG), fixed])))
 }

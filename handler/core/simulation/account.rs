@@ -16,10 +16,14 @@ use tower_forge_core::resource::{AccountUse, Kind, Listing, Phase, ResourceId, T
 pub(crate) struct Version {
     /// As a look shows it.
     pub(crate) existing: Existing,
-    /// Of a role or profile: from when on other services know it.
+    /// Of a role, profile or launch template: from when on other services know it.
     pub(crate) ready: Ms,
     /// Of an environment: how many jobs run in it.
     pub(crate) jobs: u32,
+    /// Of an environment: Batch did not find its launch template when it was created, and does not look for it again.
+    pub(crate) lacks_template: bool,
+    /// Of a file system: from when on it may grow again.
+    pub(crate) grows_from: Ms,
     /// Of an environment: until when Batch believes that a queue holds it.
     pub(crate) held_until: Ms,
     /// Which transition it is in; a tag does not end one.
@@ -31,7 +35,16 @@ pub(crate) struct Version {
 impl Version {
     /// A resource that is at rest.
     pub(crate) fn of(existing: Existing) -> Self {
-        Self { existing, ready: 0, jobs: 0, held_until: 0, transition: 0, after: None }
+        Self {
+            existing,
+            ready: 0,
+            jobs: 0,
+            lacks_template: false,
+            grows_from: 0,
+            held_until: 0,
+            transition: 0,
+            after: None,
+        }
     }
 
     /// The stack of the life whose tags it bears.

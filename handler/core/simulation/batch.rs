@@ -3,15 +3,14 @@
 use crate::account::{Version, refusal};
 use crate::executor::{Ms, S};
 use crate::world::World;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use tower_forge_core::error::ServiceError;
 use tower_forge_core::registry::{Existing, Observed};
 use tower_forge_core::resource::{Kind, Phase, ResourceId, Tags};
-use tower_forge_core::resources::{compute_environment, job_queue, name_of};
+use tower_forge_core::resources::{compute_environment, name_of};
 
-type Landed = Result<(), ServiceError>;
+pub(crate) type Landed = Result<(), ServiceError>;
 
 /// Batch's reasons for an INVALID environment whose role or profile has not propagated.
 const REASONS: [&str; 4] = [
@@ -21,25 +20,26 @@ const REASONS: [&str; 4] = [
     "CLIENT_ERROR - Something that nobody has written down",
 ];
 
-fn client(message: impl Into<String>) -> ServiceError {
+pub(crate) fn client(message: impl Into<String>) -> ServiceError {
     refusal("ClientException", message)
 }
 
-fn taken() -> ServiceError {
+pub(crate) fn taken() -> ServiceError {
     refusal("ConflictException", "Object already exists")
 }
 
-fn missing(kind: &str, name: &str) -> ServiceError {
+pub(crate) fn missing(kind: &str, name: &str) -> ServiceError {
     client(format!("arn:aws:batch:eu-west-1:123456789012:{kind}/{name} does not exist"))
 }
 
-fn environment_id(arn: &str) -> ResourceId {
+pub(crate) fn environment_id(arn: &str) -> ResourceId {
     ResourceId::new(Kind::ComputeEnvironment, name_of(arn))
 }
 
 /// The resources that an environment refers to.
-fn refs(service_role: &str, resources: &compute_environment::Resources) -> Vec<ResourceId> {
-    let mut refs = vec![ResourceId::new(Kind::Role, name_of(service_role))];
+fn refs(service_role: Option<&str>, resources: &compute_environment::Resources) -> Vec<ResourceId> {
+    let mut refs: Vec<ResourceId> =
+        service_role.iter().map(|role| ResourceId::new(Kind::Role, name_of(role))).collect();
     if let compute_environment::Resources::Instances(instances) = resources {
         refs.push(ResourceId::new(Kind::InstanceProfile, name_of(&instances.instance_profile)));
         refs.extend(instances.fleet_role.iter().map(|role| ResourceId::new(Kind::Role, name_of(role))));
@@ -55,21 +55,31 @@ fn environment(version: &mut Version) -> Option<&mut compute_environment::Observ
     }
 }
 
-fn queue(version: &mut Version) -> Option<&mut job_queue::Observed> {
-    match &mut version.existing.observed {
-        Observed::JobQueue(observed) => Some(Arc::make_mut(observed)),
-        _ => None,
-    }
-}
-
 fn is_empty_profile(version: &Version) -> bool {
     matches!(&version.existing.observed, Observed::InstanceProfile(profile) if profile.roles.is_empty())
 }
 
-/// Whether nothing runs in an environment, as far as a look shows it.
-fn is_idle(jobs: u32, observed: &compute_environment::Observed) -> bool {
+/// The vCPUs of a job.
+const JOB_VCPUS: i32 = 4;
+
+const SERVICE_LINKED_ROLE: &str =
+    "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch";
+
+fn vcpus(jobs: u32) -> i32 {
+    i32::try_from(jobs).unwrap_or(i32::MAX).saturating_mul(JOB_VCPUS)
+}
+
+/// Shows what runs in an environment, as far as Batch shows it.
+fn show_jobs(jobs: u32, observed: &mut compute_environment::Observed) {
+    observed.desired_vcpus = observed.min_vcpus.map_or(0, |min| min.max(vcpus(jobs)));
     // A Fargate environment tells only once it is disabled.
-    jobs == 0 && observed.min_vcpus.map_or(!observed.enabled, |min| min == 0)
+    observed.is_idle = jobs == 0 && observed.min_vcpus.map_or(!observed.enabled, |min| min == 0);
+}
+
+/// Whether more jobs fit into an environment.
+pub(crate) fn has_room(version: &Version, more: u32) -> bool {
+    let Observed::ComputeEnvironment(observed) = &version.existing.observed else { return false };
+    vcpus(version.jobs + more) <= observed.max_vcpus
 }
 
 /// The checks of an update that Batch makes at once.
@@ -79,8 +89,12 @@ fn check_update(observed: &compute_environment::Observed, update: &compute_envir
         return Err(client(text));
     }
     let min = update.min_vcpus.or(observed.min_vcpus).unwrap_or_default();
-    if min > update.max_vcpus.unwrap_or(observed.max_vcpus) {
+    let max = update.max_vcpus.unwrap_or(observed.max_vcpus);
+    if min > max {
         return Err(client("maxvCpus should be greater than or equal to minvCpus."));
+    }
+    if observed.desired_vcpus > max {
+        return Err(client("desiredvCpus should be between minvCpus and maxvCpus."));
     }
     Ok(())
 }
@@ -108,7 +122,7 @@ impl World {
         let Some(version) = self.truth(id).filter(|version| version.transition == transition) else { return };
         let is_environment = id.kind == Kind::ComputeEnvironment;
         match &version.existing.phase {
-            Phase::Deleting(_) if is_environment && self.service_role(&version).is_none() => {
+            Phase::Deleting(_) if is_environment && !self.has_service_role(&version) => {
                 self.count("an environment hangs without its service role");
                 self.edit(id, |version| version.existing.phase = Phase::Broken(REASONS[0].to_owned()));
             }
@@ -117,10 +131,16 @@ impl World {
                 self.say(|| format!("    AWS: {id} is gone"));
             }
             Phase::Settling(_) => {
-                let phase = if is_environment { self.judge_environment(&version) } else { Phase::Settled };
+                let lacks_template = is_environment && self.lacks_template(&version);
+                let phase = match () {
+                    () if lacks_template => Phase::Broken(REASONS[3].to_owned()),
+                    () if is_environment => self.judge_environment(&version),
+                    () => Phase::Settled,
+                };
                 self.say(|| format!("    AWS: {id} is {phase:?}"));
                 self.edit(id, |version| {
                     version.existing.phase = phase;
+                    version.lacks_template = lacks_template;
                     if let Some(after) = version.after.take() {
                         version.existing.observed = after;
                     }
@@ -130,28 +150,39 @@ impl World {
         }
     }
 
-    /// The role of an environment, if Batch can act as it.
-    fn service_role(&self, version: &Version) -> Option<Rc<Version>> {
-        let id = version.existing.refs.iter().find(|id| id.kind == Kind::Role)?;
-        self.truth(id).filter(|role| match &role.existing.observed {
-            Observed::Role(observed) => {
-                !observed.managed.is_empty() && observed.trust.to_string().contains("batch.amazonaws.com")
-            }
-            _ => false,
+    /// Whether Batch can act as the role of an environment, as it always can as its own.
+    fn has_service_role(&self, version: &Version) -> bool {
+        version.existing.refs.iter().find(|id| id.kind == Kind::Role).is_none_or(|id| {
+            self.truth(id).is_some_and(|role| match &role.existing.observed {
+                Observed::Role(observed) => {
+                    !observed.managed.is_empty() && observed.trust.to_string().contains("batch.amazonaws.com")
+                }
+                _ => false,
+            })
         })
+    }
+
+    /// Whether Batch has not found the template of an environment, which it copies when it creates the environment.
+    fn lacks_template(&self, version: &Version) -> bool {
+        let is_new = version.existing.phase == Phase::Settling("CREATING".to_owned());
+        let mut templates = version.existing.refs.iter().filter(|id| id.kind == Kind::LaunchTemplate);
+        let is_known = |id| self.truth(id).is_some_and(|found| found.ready <= self.now());
+        let lacks = version.lacks_template || is_new && !templates.all(is_known);
+        if lacks {
+            self.count("an environment is INVALID because its launch template was not found");
+        }
+        lacks
     }
 
     /// Whether Batch finds an environment valid.
     fn judge_environment(&self, version: &Version) -> Phase {
         let now = self.now();
-        let is_new = version.existing.phase == Phase::Settling("CREATING".to_owned());
         let knows = |id: &ResourceId| match self.truth(id) {
-            // Batch copies the template when it makes the environment.
-            found if id.kind == Kind::LaunchTemplate => found.is_some() || !is_new,
+            _ if id.kind == Kind::LaunchTemplate => true,
             Some(found) => found.ready <= now && !is_empty_profile(&found),
             None => false,
         };
-        if self.service_role(version).is_some() && version.existing.refs.iter().all(knows) {
+        if self.has_service_role(version) && version.existing.refs.iter().all(knows) {
             return Phase::Settled;
         }
         self.count("an environment is INVALID because IAM lags");
@@ -173,14 +204,15 @@ impl World {
             enabled: true,
             min_vcpus: on_instances.then_some(*min_vcpus),
             max_vcpus: *max_vcpus,
+            desired_vcpus: if on_instances { *min_vcpus } else { 0 },
             is_idle: on_instances && *min_vcpus == 0,
-            service_role: service_role.clone(),
+            service_role: service_role.clone().unwrap_or_else(|| SERVICE_LINKED_ROLE.to_owned()),
         };
         self.put(Version::of(Existing {
             id: id.clone(),
             tags: tags.clone(),
             phase: Phase::Settled,
-            refs: refs(service_role, resources),
+            refs: refs(service_role.as_deref(), resources),
             created: None,
             observed: Observed::ComputeEnvironment(Arc::new(observed)),
         }));
@@ -256,7 +288,7 @@ impl World {
             observed
                 .service_role
                 .clone_from(update.service_role.as_ref().unwrap_or(&observed.service_role.clone()));
-            observed.is_idle = is_idle(jobs, observed);
+            show_jobs(jobs, observed);
         });
     }
 
@@ -277,140 +309,13 @@ impl World {
         }
     }
 
-    /// A call on a job queue.
-    pub(crate) fn land_on_queue(self: &Rc<Self>, id: &ResourceId, call: &job_queue::Call) -> Landed {
-        use job_queue::Call;
-        let now = self.truth(id);
-        if let Call::Create { spec, tags } = call {
-            if now.is_some() {
-                return Err(taken());
-            }
-            self.check_order(&spec.order)?;
-            let observed = job_queue::Observed {
-                arn: format!("arn:aws:batch:eu-west-1:123456789012:job-queue/{}", id.name),
-                enabled: true,
-                priority: spec.priority,
-                order: spec.order.clone(),
-                time_limits: spec.time_limits(),
-                scheduling_policy: spec.scheduling_policy.clone(),
-            };
-            self.put(Version::of(Existing {
-                id: id.clone(),
-                tags: tags.clone(),
-                phase: Phase::Settled,
-                refs: spec.order.iter().map(|arn| environment_id(arn)).collect(),
-                created: None,
-                observed: Observed::JobQueue(Arc::new(observed)),
-            }));
-            self.begin(id, Phase::Settling("CREATING".to_owned()), self.takes(S, 8 * S), |_| {});
-            return Ok(());
-        }
-        let Some(mut now) = now.map(|now| Version::clone(&now)) else {
-            return Err(missing("job-queue", &id.name));
-        };
-        let phase = now.existing.phase.clone();
-        let enabled = queue(&mut now).is_some_and(|observed| observed.enabled);
-        match call {
-            Call::Update { .. } if matches!(phase, Phase::Settling(_) | Phase::Deleting(_)) => {
-                return Err(client("Cannot update, resource is being modified."));
-            }
-            Call::Update { update, .. } => self.update_queue(id, update)?,
-            Call::Delete { .. } if matches!(phase, Phase::Deleting(_)) => {}
-            Call::Delete { .. } if matches!(phase, Phase::Settling(_)) => {
-                return Err(client("Cannot delete, resource is being modified."));
-            }
-            Call::Delete { .. } if enabled => {
-                return Err(client("Cannot delete, resource must be DISABLED first."));
-            }
-            Call::Delete { .. } => {
-                let held = now.existing.refs.clone();
-                self.begin(id, Phase::Deleting("DELETING".to_owned()), self.takes(2 * S, 30 * S), |_| {});
-                self.let_go(&held);
-            }
-            Call::Tag { tags, .. } => self.edit_tags(id, tags, &[]),
-            Call::Untag { keys, .. } => self.edit_tags(id, &Tags::new(), keys),
-            Call::Create { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn update_queue(self: &Rc<Self>, id: &ResourceId, update: &job_queue::Update) -> Landed {
-        let before = self.truth(id);
-        let has_policy = before.as_deref().is_some_and(|version| match &version.existing.observed {
-            Observed::JobQueue(observed) => observed.scheduling_policy.is_some(),
-            _ => false,
-        });
-        if update.scheduling_policy.is_some() && !has_policy {
-            return Err(client("A scheduling policy cannot be added to a FIFO job queue."));
-        }
-        if let Some(order) = &update.order {
-            self.check_order(order)?;
-        }
-        let before = before.map(|version| version.existing.refs.clone()).unwrap_or_default();
-        self.begin(id, Phase::Settling("UPDATING".to_owned()), self.takes(S, 8 * S), |version| {
-            if let Some(order) = &update.order {
-                version.existing.refs = order.iter().map(|arn| environment_id(arn)).collect();
-            }
-            let Some(observed) = queue(version) else { return };
-            observed.enabled = update.enabled.unwrap_or(observed.enabled);
-            observed.priority = update.priority.unwrap_or(observed.priority);
-            let policy = update.scheduling_policy.as_ref().or(observed.scheduling_policy.as_ref());
-            observed.scheduling_policy = policy.cloned();
-            observed.order.clone_from(update.order.as_ref().unwrap_or(&observed.order.clone()));
-            observed
-                .time_limits
-                .clone_from(update.time_limits.as_ref().unwrap_or(&observed.time_limits.clone()));
-        });
-        if update.order.is_some() {
-            self.let_go(&before);
-        }
-        Ok(())
-    }
-
-    /// Batch forgets the relation of a queue to its environments late.
-    fn let_go(&self, environments: &[ResourceId]) {
-        for id in environments {
-            let until = self.now() + if self.chance(200) { self.sim.rng.range(S, 40 * S) } else { 0 };
-            self.edit(id, |version| version.held_until = until);
-        }
-    }
-
-    fn check_order(&self, order: &[String]) -> Landed {
-        if order.is_empty() {
-            return Err(client("At least one compute environment is required."));
-        }
-        if order.len() > 3 {
-            return Err(client("Only 3 environments are allowed in job queue request."));
-        }
-        let mut all = Vec::new();
-        for arn in order {
-            let found = self.truth(&environment_id(arn));
-            all.push(found.ok_or_else(|| missing("compute-environment", name_of(arn)))?);
-        }
-        if order.iter().collect::<BTreeSet<_>>().len() < order.len() {
-            return Err(client("Duplicate compute environments in the request."));
-        }
-        if all.iter().any(|version| version.existing.phase != Phase::Settled) {
-            let text = "Compute Environments must be created and valid before attaching them to a job queue";
-            return Err(client(text));
-        }
-        let on_fargate = |version: &Rc<Version>| match &version.existing.observed {
-            Observed::ComputeEnvironment(observed) => observed.min_vcpus.is_none(),
-            _ => false,
-        };
-        if all.iter().map(on_fargate).collect::<BTreeSet<_>>().len() > 1 {
-            return Err(client("Fargate and EC2 compute environments can not be mixed."));
-        }
-        Ok(())
-    }
-
     /// Jobs begin or end in an environment.
     pub(crate) fn run_jobs(&self, id: &ResourceId, more: u32, fewer: u32) {
         self.edit(id, |version| {
             version.jobs = (version.jobs + more).saturating_sub(fewer);
             let jobs = version.jobs;
             if let Some(observed) = environment(version) {
-                observed.is_idle = is_idle(jobs, observed);
+                show_jobs(jobs, observed);
             }
         });
         self.disturb();

@@ -33,7 +33,13 @@ fn exists(id: &ResourceId) -> ServiceError {
 impl World {
     fn newborn(&self, id: &ResourceId, tags: &Tags, refs: Vec<ResourceId>, observed: Observed) -> Version {
         let rng = &self.sim.rng;
-        let delay = if self.chance(100) { rng.range(8 * S, 120 * S) } else { rng.range(S, 8 * S) };
+        let delay = match id.kind {
+            // EC2 is rarely as slow as IAM.
+            Kind::LaunchTemplate if self.chance(50) => rng.range(S, 30 * S),
+            Kind::LaunchTemplate => 0,
+            _ if self.chance(100) => rng.range(8 * S, 120 * S),
+            _ => rng.range(S, 8 * S),
+        };
         Version {
             ready: self.now() + delay,
             ..Version::of(Existing {
@@ -41,7 +47,7 @@ impl World {
                 tags: tags.clone(),
                 phase: Phase::Settled,
                 refs,
-                created: matches!(id.kind, Kind::Role | Kind::InstanceProfile).then(|| self.seconds()),
+                created: (id.kind != Kind::LogGroup).then(|| self.seconds()),
                 observed,
             })
         }

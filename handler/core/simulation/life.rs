@@ -41,7 +41,7 @@ impl CloudFormation {
     }
 
     fn next_template(&self, old: Template) -> Template {
-        let max_cpus = old.max_cpus + 100;
+        let max_cpus = if old.max_cpus > 100 && self.chance(300) { 100 } else { old.max_cpus + 100 };
         if old.lustre > 0 && self.chance(300) {
             // It grows, or is not wanted any more.
             return Template { lustre: (old.lustre + 1200) % 3600, max_cpus, ..old };

@@ -15,6 +15,7 @@ mod named;
 mod named_forges;
 mod others;
 mod population;
+mod queues;
 mod rng;
 mod second;
 mod shared;
@@ -56,6 +57,7 @@ const SOMETIMES: &[&str] = &[
     "an FSx file system grows",
     "an FSx file system is created",
     "an environment is INVALID because IAM lags",
+    "an environment is INVALID because its launch template was not found",
     "an older operation's answer is heeded: its RequestId is used again",
     "another delivery or leg claims",
     "claim refused",

@@ -2,6 +2,7 @@
 
 use crate::cloudformation::{Ask, CloudFormation, End};
 use crate::executor::{Fate, Ms, S};
+use crate::lambda::sweep_once;
 use crate::life::run;
 use crate::rng::Rng;
 use crate::stacks::Stack;
@@ -9,6 +10,9 @@ use crate::template::Template;
 use crate::world::{Delivery, Mix, World};
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
+use tower_forge_core::name::LIMIT_TAG;
+use tower_forge_core::registry::Observed;
+use tower_forge_core::resource::Kind;
 
 pub(crate) const SMOOTH: Mix = Mix {
     is_rough: false,
@@ -346,6 +350,48 @@ fn a_lost_table_loses_no_forge() {
         stack.world.sim.sleep(100 * S).await;
         stack.world.lose_table();
         stack.ask_update(&physical_id, IN_PLACE, None).await;
+        stack.end(&physical_id).await;
+    });
+}
+
+/// The maximum of vCPUs of the environments that serve, and whether a sweep is to lower it.
+fn limits(world: &World) -> Vec<(i32, bool)> {
+    let account = world.account.borrow();
+    let all = account.all().filter_map(|(_, version)| match &version.existing.observed {
+        Observed::ComputeEnvironment(observed) if observed.enabled => {
+            Some((observed.max_vcpus, version.existing.tags.contains_key(LIMIT_TAG)))
+        }
+        _ => None,
+    });
+    all.collect()
+}
+
+/// Batch terminates no instances for a limit: it refuses one below the vCPUs in use.
+#[test]
+fn a_limit_that_jobs_exceed_is_lowered_as_they_end() {
+    play(SMOOTH, |stack| async move {
+        let world = &stack.world;
+        let physical_id = stack.created().await;
+        let with = |max_cpus| Template { max_cpus, ..Template::PLAIN };
+        let environment = world.account.borrow().of(Stack::First).into_iter();
+        let environment =
+            environment.filter(|id| id.kind == Kind::ComputeEnvironment && id.name.contains("-work-"));
+        let environment = environment.last().expect("the forge has one");
+        world.run_jobs(&environment, 20, 0);
+        world.sim.sleep(60 * S).await;
+        for (max_cpus, shown) in [(200, (200, false)), (50, (80, true)), (40, (80, true))] {
+            let end = stack.ask_update(&physical_id, with(max_cpus), None).await;
+            assert!(matches!(end, End::Success(_)), "{end:?}");
+            assert!(limits(world).contains(&shown), "{max_cpus}: {:?}", limits(world));
+            stack.show("UPDATE_COMPLETE", Some(&physical_id), "UPDATE_COMPLETE");
+            world.sim.sleep(60 * S).await;
+        }
+        for (ended, shown) in [(6, (56, true)), (4, (40, false)), (10, (40, false))] {
+            world.run_jobs(&environment, 0, ended);
+            sweep_once(world);
+            world.sim.sleep(700 * S).await;
+            assert!(limits(world).contains(&shown), "{ended} jobs have ended: {:?}", limits(world));
+        }
         stack.end(&physical_id).await;
     });
 }

@@ -1,6 +1,7 @@
 //! Everybody else: jobs, neighbours, people, and the table's fate.
 
 use crate::account::Version;
+use crate::batch::has_room;
 use crate::executor::{Ms, S};
 use crate::lambda::sweep_once;
 use crate::stacks::Stack;
@@ -134,6 +135,7 @@ impl World {
             let stack = self.view(Stack::First).borrow();
             (stack.is_at_rest(), stack.physical_id().map(str::to_owned))
         };
+        let jobs = *self.sim.rng.pick(&[1, 20]);
         let serves = |version: &Version| {
             let enabled = match &version.existing.observed {
                 Observed::ComputeEnvironment(observed) => observed.enabled,
@@ -142,18 +144,19 @@ impl World {
             let is_served = self.account.borrow().referrers(&version.existing.id).next().is_some();
             enabled
                 && is_served
+                && has_room(version, jobs)
                 && version.existing.phase == Phase::Settled
                 && version.existing.tags.get(FORGE_TAG) == live.as_ref()
         };
         let Some(id) = self.some(serves).filter(|_| rests) else { return };
         self.count("a job begins");
-        self.say(|| format!("a job begins in {id}"));
-        self.run_jobs(&id, 1, 0);
+        self.say(|| format!("{jobs} jobs begin in {id}"));
+        self.run_jobs(&id, jobs, 0);
         let world = Rc::clone(self);
         let ends = self.now() + self.sim.rng.log_range(30 * S, 2 * 3600 * S);
         self.sim.at(ends, move || {
-            world.say(|| format!("a job ends in {id}"));
-            world.run_jobs(&id, 0, 1);
+            world.say(|| format!("{jobs} jobs end in {id}"));
+            world.run_jobs(&id, 0, jobs);
         });
     }
 

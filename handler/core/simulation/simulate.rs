@@ -16,6 +16,7 @@ mod ledger;
 mod life;
 mod others;
 mod population;
+mod queues;
 mod rng;
 mod second;
 mod shared;

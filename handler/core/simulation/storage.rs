@@ -1,7 +1,7 @@
 //! EFS and FSx.
 
 use crate::account::{Version, refusal};
-use crate::executor::S;
+use crate::executor::{Ms, S};
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,6 +12,9 @@ use tower_forge_core::resource::{Phase, ResourceId, Tags};
 use tower_forge_core::resources::{efs, fsx};
 
 type Landed = Result<(), ServiceError>;
+
+/// How the phase of a file system that grows begins.
+const GROWING: &str = "growing";
 
 /// The file system itself is being created; its mount targets come later.
 const EFS_CREATING: &str = "creating";
@@ -190,28 +193,9 @@ impl World {
         };
         match call {
             Call::Grow { size, .. } => {
-                let state = match &phase {
-                    Phase::Settling(state) | Phase::Deleting(state) => Some(state),
-                    _ => None,
-                };
-                if let Some(state) = state {
-                    let text = format!("File system {} is {state}, it must be AVAILABLE.", observed.id);
-                    return Err(refusal("BadRequest", text));
-                }
-                let (present, kind) = (observed.size, &observed.deployment_type);
-                if *size <= present {
-                    let text = format!(
-                        "Storage capacity {size} must be greater than the current {present}, which {kind} must \
-                         allow."
-                    );
-                    return Err(refusal("BadRequest", text));
-                }
-                self.count("an FSx file system grows");
-                let phase = Phase::Settling("UPDATING".to_owned());
-                self.begin(id, phase, self.takes(60 * S, 300 * S), |version| {
-                    let grown = fsx::Observed { size: *size, ..observed };
-                    version.after = Some(Observed::Fsx(Arc::new(grown)));
-                });
+                let grows_from = now.map_or(0, |version| version.grows_from);
+                self.check_growth(*size, &observed, &phase, grows_from)?;
+                self.grow(id, *size, &observed);
             }
             Call::Delete(_) if matches!(phase, Phase::Deleting(_)) => {}
             Call::Delete(_) => {
@@ -223,6 +207,51 @@ impl World {
             Call::Create { .. } => {}
         }
         Ok(())
+    }
+
+    /// The checks of a growth that FSx makes at once.
+    fn check_growth(&self, size: i32, observed: &fsx::Observed, phase: &Phase, grows_from: Ms) -> Landed {
+        let bad = |text: String| Err(refusal("BadRequest", text));
+        let (present, kind) = (observed.size, &observed.deployment_type);
+        match phase {
+            Phase::Settling(state) if state.starts_with(GROWING) => {
+                let text =
+                    "Unable to perform the storage capacity update. There is an update already in progress.";
+                bad(text.to_owned())
+            }
+            Phase::Settling(state) | Phase::Deleting(state) => {
+                bad(format!("File system {} is {state}, it must be AVAILABLE.", observed.id))
+            }
+            _ if size <= present => bad(format!(
+                "Storage capacity {size} must be greater than the current {present}, which {kind} must allow."
+            )),
+            _ if self.now() < grows_from => {
+                bad("Unable to perform the storage capacity update. The last one was \
+                                                 requested less than 6 hours ago."
+                    .to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A file system grows, or fails to; it shows its coming capacity meanwhile.
+    fn grow(self: &Rc<Self>, id: &ResourceId, size: i32, observed: &fsx::Observed) {
+        let fails = self.chance(150);
+        self.count(if fails { "an FSx file system fails to grow" } else { "an FSx file system grows" });
+        let show = |size: i32, failed_growth: Option<String>| {
+            Observed::Fsx(Arc::new(fsx::Observed { size, failed_growth, ..observed.clone() }))
+        };
+        let (growing, after) = match fails {
+            false => (show(size, None), show(size, None)),
+            true => (show(size, None), show(observed.size, Some("FSx gives no reason".to_owned()))),
+        };
+        let again = self.now() + if fails { 0 } else { 6 * 3600 * S };
+        let phase = Phase::Settling(format!("{GROWING} to {size} GiB"));
+        self.begin(id, phase, self.takes(60 * S, 300 * S), |version| {
+            version.existing.observed = growing;
+            version.after = Some(after);
+            version.grows_from = again;
+        });
     }
 
     /// The same token, which is the life's only one, answers with the same file system.
@@ -252,6 +281,7 @@ impl World {
             size: spec.size,
             deployment_type: spec.deployment_type.clone(),
             throughput: spec.throughput,
+            failed_growth: None,
             vpc: "vpc-1".to_owned(),
         };
         self.put(new(id, tags, Observed::Fsx(Arc::new(observed))));

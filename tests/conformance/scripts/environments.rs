@@ -189,8 +189,21 @@ pub(crate) const SCRIPTS: &[Script] = &[
         steps.extend([Step::Settle, Step::End(id(site))]);
         steps
     }),
+    ("the maximum is set below the vCPUs of a running job", |site| {
+        let mut steps = instances(site, 0);
+        steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
+        steps.push(Step::Begin(id(site)));
+        steps.extend(writes([limits(site, None, Some(3)), limits(site, None, Some(4))]));
+        steps.extend([Step::Settle, Step::End(id(site))]);
+        then(steps, [limits(site, None, Some(3))])
+    }),
+    ("an environment is created, changed and deleted under the role that Batch makes for itself", |site| {
+        let steps = writes([site.create_linked(ONE), limits(site, None, Some(8))]);
+        let steps = at_rest(steps, [limits(site, None, Some(8)), site.enable_environment(ONE, false)]);
+        at_rest(steps, [site.delete_environment(ONE)])
+    }),
     ("a job runs in an environment on Fargate that is disabled meanwhile", |site| {
-        let mut steps = fargate(site);
+        let mut steps = vec![Step::Prepare(vec![site.create_linked(ONE)])];
         steps.push(Step::Prepare(vec![site.create_queue(&[ONE])]));
         steps.push(Step::Begin(id(site)));
         steps.extend(writes([site.enable_environment(ONE, false)]));

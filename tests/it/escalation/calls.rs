@@ -59,7 +59,7 @@ struct Stage {
 
 async fn stage() -> Stage {
     let aws = TestAccount::new().await;
-    let boundary = boundary_arn(&aws.cloud.id);
+    let boundary = boundary_arn(&aws.cloud.id, "eu-west-1");
     let trust = "ec2.amazonaws.com";
     let everything = json!(["arn:aws:iam::aws:policy/AdministratorAccess"]);
     aws.seed(json!({ "role": { "name": "Admin", "policies": everything, "trust": trust } })).await;

@@ -3,9 +3,10 @@
 use super::*;
 use crate::desired::tests::{context, forge_of, properties};
 use crate::inventory::Inventory;
-use crate::next::tests::{S, all, first, refusal, situation, step, wanted};
+use crate::next::tests::{S, all, environment, first, refusal, situation, step, wanted};
 use crate::next::{Judged, Next, judge, next};
 use crate::plan::plan;
+use crate::resource::Change;
 use serde_json::json;
 
 #[test]
@@ -190,4 +191,26 @@ fn what_was_seen_after_it_was_accepted_is_seen_again_only_after_a_pause() {
     history.note_look(&all(), S(103));
     let at = situation(&[], &inventory, &owner, 103, 0);
     assert!(history.next_look(&[&queue], &[], &at).0 > S(1));
+}
+
+/// A limit that follows the jobs of an environment converges, however often it is changed.
+#[test]
+fn an_update_to_other_values_is_not_the_same_update_again() {
+    let inventory = forge_of(&properties(json!({})));
+    let owner = context().owner;
+    let id = environment(&inventory);
+    let to = |to: u64| {
+        let change = Change { field: "maxvCpus".to_owned(), from: "500".to_owned(), to: to.to_string() };
+        step(&id, Action::Update(vec![change]))
+    };
+    let tries = |targets: &[u64]| {
+        let mut history = History::default();
+        for target in targets {
+            history.note_step(&to(*target), Ok(()), &situation(&[], &inventory, &owner, 100, 0));
+        }
+        history.attempts[&id].tries_of(&to(*targets.last().unwrap()).action)
+    };
+    assert_eq!(tries(&[100, 100, 100]), 3);
+    assert_eq!(tries(&[300, 200, 100]), 1);
+    assert_eq!(tries(&[100, 100, 200, 100]), 1);
 }

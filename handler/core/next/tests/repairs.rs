@@ -113,3 +113,30 @@ fn a_broken_environment_is_only_revalidated_while_its_role_may_not_be_known() {
     };
     assert_eq!([0, 149, 150].map(&mut repair), [0, 0, 1]);
 }
+
+/// A policy that an Update has just attached to an old role is as unknown to Batch as a new role.
+#[test]
+fn an_environment_is_only_revalidated_while_a_change_of_its_references_may_not_be_known() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let owner = context().owner;
+    let id = environment(&inventory);
+    let old = now(0).wall.secs() - 3600;
+    inventory.resources.values_mut().for_each(|existing| existing.created = Some(old));
+    let refs = inventory.get(&id).unwrap().refs.clone();
+    let role = refs.iter().find(|id| id.kind == Kind::Role).unwrap();
+    let profile = refs.iter().find(|id| id.kind == Kind::InstanceProfile).unwrap();
+    let in_profile = inventory.get(profile).unwrap().refs[0].clone();
+    let log_group = first(&inventory, Kind::LogGroup);
+    let recreated = |changed: &ResourceId, at: u64| {
+        let mut history = History::default();
+        history.repairs.insert(id.clone(), 2);
+        let update = step(changed, Action::Update(vec![change("ManagedPolicies")]));
+        history.note_step(&update, Ok(()), &situation(&[], &inventory, &owner, 1000, 0));
+        recreates(inventory.get(&id).unwrap(), &history, &situation(&[], &inventory, &owner, at, 0))
+    };
+    for changed in [role, profile, &in_profile] {
+        assert!(!recreated(changed, 1149), "{changed}");
+        assert!(recreated(changed, 1150), "{changed}");
+    }
+    assert!(recreated(&log_group, 1000), "no environment refers to it");
+}
