@@ -26,6 +26,8 @@ FINDINGS: dict[tuple[str, str, str], str] = {
     ("boundary.json", "ServiceAndFleetRole", "RESOURCE_STAR"): "a boundary grants nothing; only to roles that Batch and Spot Fleet assume",
     ("launch-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
     ("launch-policy.json", "ReadQueriesOfLogs", "RESOURCE_STAR"): "AWS knows a query by its ID only",
+    ("platform-launch-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
+    ("platform-launch-policy.json", "ReadQueriesOfLogs", "RESOURCE_STAR"): "AWS knows a query by its ID only",
     ("nextflow-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
 }
 

@@ -84,7 +84,8 @@ def test_the_boundary_fits_what_aws_grants_to_the_service(role: str) -> None:
 
 def test_the_roles_of_the_table_hold_every_document_of_the_function() -> None:
     ours = {name for _, names in ROLES.values() for name in names}
-    others = {"forge-policy.json", "dead-letter-policy.json", "boundary.json", "launch-policy.json", "s3-bucket-write.json"}
+    others = {"forge-policy.json", "dead-letter-policy.json", "boundary.json", "s3-bucket-write.json"}
+    others |= {"launch-policy.json", "platform-launch-policy.json"}
     assert ours == {name for name in documents.names() if not name.startswith("trust-")} - others - {"secrets-policy-account.json"}
     attached = next(statement for statement in FORGE if statement["Sid"] == "RoleAttach")["Condition"]["ArnLike"]["iam:PolicyARN"]
     assert {arn.rsplit("/", 1)[1] for arn in attached} == {name for names, _ in ROLES.values() for name in names}
@@ -157,7 +158,22 @@ def test_roles_are_passed_one_kind_at_a_time() -> None:
 
 def test_no_role_of_a_forge_can_tag_a_queue() -> None:
     """The tags of a queue decide whose it is."""
-    for name in ("nextflow-policy.json", "launch-policy.json", "boundary.json"):
+    for name in ("nextflow-policy.json", "launch-policy.json", "platform-launch-policy.json", "boundary.json"):
         for statement in documents.load(name)["Statement"]:
             if "batch:TagResource" in documents.listed(statement["Action"]):
                 assert not [arn for arn in documents.listed(statement["Resource"]) if ":job-queue/" in arn or arn == "*"]
+
+
+def test_platform_may_launch_under_names_of_its_own() -> None:
+    def statements(name: str) -> dict[str, dict]:
+        return {statement["Sid"]: statement for statement in documents.load(name)["Statement"]}
+
+    ours, theirs = statements("launch-policy.json"), statements("platform-launch-policy.json")
+    assert {sid for sid in ours if ours[sid] != theirs[sid]} == {
+        "SubmitToForges",
+        "RegisterJobDefinitions",
+        "TagJobs",
+        "ReadInstances",
+    }
+    submit = theirs["SubmitToForges"]["Resource"]
+    assert any(arn.endswith(":job-definition/*") for arn in submit) and not any(arn.endswith("job-queue/*") for arn in submit)
