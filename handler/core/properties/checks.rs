@@ -80,10 +80,10 @@ pub(super) fn mount(text: &str) -> Option<String> {
     check::check_mount_path(path).is_ok().then(|| path.to_owned())
 }
 
-/// The path of the AWS CLI. Nextflow shows the directory above its directory to every task, so that must not be
-/// the root of the file system.
+/// The path of the AWS CLI. Nextflow refuses a path that does not end in `/bin/aws`, and mounts the directory above `bin`
+/// into every task, so that must not be the root of the file system.
 pub(super) fn cli_path(text: &str) -> Option<String> {
-    path(text).filter(|path| path.matches('/').count() >= 3)
+    path(text).filter(|path| path.strip_suffix("/bin/aws").is_some_and(|above| !above.is_empty()))
 }
 
 /// Host paths as Nextflow writes them: `/host`, `/host:/container` or `/host:/container:ro`.

@@ -60,7 +60,7 @@ pub(super) const WORK: &[Property] = &[
         name: "CliPath",
         kind: Kind::Text,
         default: "/home/ec2-user/miniconda/bin/aws",
-        allowed: "an absolute path at least three levels deep, of letters, digits and -_.+=@",
+        allowed: "an absolute path that ends in /bin/aws, such as /opt/conda/bin/aws, of letters, digits and -_.+=@",
         meaning: "Path of the AWS CLI on the instances, for images that bring their own. Not with `Fusion2Enabled`.",
         aws: "Nothing.",
         effects: &[Effect::Config],

@@ -3,7 +3,8 @@
 use expect_test::expect;
 use serde_json::json;
 
-use super::refused;
+use super::super::parse;
+use super::{limits, lines, refused, with};
 
 #[test]
 fn fusion_needs_wave() {
@@ -55,12 +56,16 @@ fn fusion_goes_without_the_cli() {
             CliPath: given "/opt/conda/bin/aws", allowed: only without Fusion2Enabled; Fusion replaces the AWS CLI, which is not installed then
         "#]],
     );
-    refused(
-        json!({ "CliPath": "/bin/aws" }),
-        expect![[r#"
-        CliPath: given "/bin/aws", allowed: an absolute path at least three levels deep, of letters, digits and -_.+=@
-    "#]],
-    );
+}
+
+/// Nextflow refuses any other ending, and would mount the root of the file system into each task for `/bin/aws`.
+#[test]
+fn the_cli_is_in_a_bin_folder_below_another_one() {
+    for path in ["/bin/aws", "/opt/conda/aws", "/opt/conda/bin/aws2", "/opt/conda/sbin/aws"] {
+        let allowed = "an absolute path that ends in /bin/aws, such as /opt/conda/bin/aws, of letters, digits and -_.+=@";
+        let faults = parse(&with(json!({ "CliPath": path })), &limits()).unwrap_err();
+        assert_eq!(lines(&faults), format!("CliPath: given {path:?}, allowed: {allowed}\n"));
+    }
 }
 
 #[test]
