@@ -5,6 +5,7 @@ use super::error::Context as _;
 use super::resources::{efs, fsx};
 use aws_sdk_ec2::types::{Filter, IpPermission};
 use tower_forge_core::error::{Error, Result};
+use tower_forge_core::image::{self, Image};
 use tower_forge_core::name::Names;
 use tower_forge_core::network::{EfsReach, Network, Rule, SecurityGroup, Subnet, faults};
 use tower_forge_core::properties::Properties;
@@ -39,14 +40,16 @@ pub(crate) async fn look_up(services: &Services, properties: &Properties, names:
     } else {
         EfsReach::New
     };
-    let faults = faults(properties, &vpc, &subnets, &groups, &reach);
+    let images = images(services, properties).await?;
+    let mut faults = faults(properties, &vpc, &subnets, &groups, &reach);
+    faults.extend(image::faults(properties, &images));
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
     let mut zones: Vec<_> = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
     zones.sort();
     let security_groups = groups.into_iter().map(|group| group.id).collect();
-    Ok(Network { vpc, zones, security_groups, lustre_mount_name, default_key })
+    Ok(Network { vpc, zones, security_groups, lustre_mount_name, default_key, images })
 }
 
 /// The key of the customer that EBS takes for the volumes of instances if a stack names none. Without rights to it no
@@ -125,6 +128,27 @@ fn rule(rule: &IpPermission) -> Rule {
             && rule.ipv6_ranges().is_empty()
             && rule.prefix_list_ids().is_empty()),
     }
+}
+
+/// The images that the stack names, without those that do not exist.
+async fn images(services: &Services, properties: &Properties) -> Result<Vec<Image>> {
+    let mut images = Vec::new();
+    for id in [&properties.image_id, &properties.dragen_ami_id].into_iter().flatten() {
+        let found = services.ec2.describe_images().image_ids(id).send().await;
+        match found.on("ec2:DescribeImages", id) {
+            Err(err) if err.is_not_found() => {}
+            found => images.extend(found?.images.unwrap_or_default().into_iter().filter_map(as_image)),
+        }
+    }
+    Ok(images)
+}
+
+fn as_image(image: aws_sdk_ec2::types::Image) -> Option<Image> {
+    let root_device = image.root_device_name?;
+    let mappings = image.block_device_mappings.unwrap_or_default();
+    let root = mappings.into_iter().find(|mapping| mapping.device_name() == Some(&root_device));
+    let root_gib = root.and_then(|root| root.ebs?.volume_size).unwrap_or_default();
+    Some(Image { id: image.image_id?, root_device, root_gib })
 }
 
 async fn mount_name(services: &Services, dns_name: &str) -> Result<String> {

@@ -4,6 +4,7 @@
 //! topological order and a cycle cannot be written.
 
 use crate::error::{Error, Result};
+use crate::image::ECS_ROOT_DEVICE;
 use crate::inventory::Inventory;
 use crate::name::{COMPLETED_TAG, LIMIT_TAG, Names, Pool, RELEASED_TAG, RETIRING_TAG, RoleKind};
 use crate::network::Network;
@@ -110,7 +111,7 @@ impl Draft {
         Self {
             roles: roles::specs(cx, properties),
             generation: Generation::of(properties, &ids),
-            template: environments::template_spec(properties, &boot, &tags),
+            template: environments::template_spec(properties, &boot, &tags, ECS_ROOT_DEVICE),
             tags,
             ids,
             boot,
@@ -228,8 +229,9 @@ pub fn desired(
     let ids = storage::ids(&forge);
     let later = (ids != draft.ids).then(|| Generation::of(properties, &ids));
     let generation = later.as_ref().unwrap_or(&draft.generation);
-    let template = environments::template(&mut forge, &network, &ids, generation)?;
-    let mut after = vec![service, profile, template];
+    let templates = environments::templates(&mut forge, &network, &ids, generation)?;
+    let mut after = vec![service, profile];
+    after.extend(templates);
     after.extend(fleet);
     let pools = environments::declare(&mut forge, &mut network, generation, &after);
     queues::declare(&mut forge, &pools)?;

@@ -154,6 +154,7 @@ impl ServiceError {
                 | "FileSystemNotFound"
                 | "MountTargetNotFound"
                 | "ResourceNotFoundException"
+                | "InvalidAMIID.NotFound"
                 | "InvalidLaunchTemplateId.NotFound"
                 | "InvalidLaunchTemplateName.NotFoundException"
                 | "InvalidLaunchTemplateId.NotFoundException"

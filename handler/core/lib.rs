@@ -31,6 +31,7 @@ pub mod sweep;
 
 pub mod attributes;
 pub mod desired;
+pub mod image;
 pub mod network;
 pub mod nextflow;
 pub mod policy;

@@ -2,6 +2,7 @@
 //!
 //! The network is used when resources are created, and never compared afterwards.
 
+use crate::image::Image;
 use crate::properties::Properties;
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub struct Network {
     pub lustre_mount_name: Option<String>,
     /// The customer managed key that encrypts the instances' volumes by default: an ID, an alias or an ARN.
     pub default_key: Option<String>,
+    /// The images that the stack names.
+    pub images: Vec<Image>,
 }
 
 impl Network {

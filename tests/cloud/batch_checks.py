@@ -12,12 +12,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import ebs
+import ec2
 import iam_roles
 import partitions
 from moto.ec2.models import ec2_backends
 
 if TYPE_CHECKING:
-    from batch_world import Environment, World
+    from batch_world import Environment, Shape, World
 
 USER_DATA_LIMIT = 16 * 1024
 
@@ -210,7 +211,37 @@ def _template_fault(world: World, environment: Environment, at: float) -> str | 
     number = str(wanted.get("version") or "$Default")
     if number.isdigit() and int(number) > len(template.versions):
         return f"CLIENT_ERROR - The specified launch template version, {number}, does not exist."
-    return user_data_fault(template.get_version(number).data.get("UserData"), template.id)
+    data = template.get_version(number).data
+    return _root_volume(world, environment, data) or user_data_fault(data.get("UserData"), template.id)
+
+
+def _root_volume(world: World, environment: Environment, data: Shape) -> str | None:
+    """Why instances of the environment's image could not start with the volumes of a template.
+
+    zalando-incubator/kubernetes-on-aws #3817 has the text, of a real account. A mapping of another device than the
+    image's root is a further volume, and no error.
+    """
+    configuration = environment.resources.get("ec2Configuration") or [{}]
+    image_id = configuration[0].get("imageIdOverride")
+    known = ec2.images(world.account_id, world.region)
+    if image_id is not None and image_id not in known:
+        return _template_fault(f"The image id '[{image_id}]' does not exist")
+    image = known[image_id] if image_id else ec2.ECS_IMAGE
+    for mapping in data.get("BlockDeviceMappings") or []:
+        size = int(mapping.get("Ebs", {}).get("VolumeSize", image.size))
+        if mapping["DeviceName"] == image.root and size < image.size:
+            return _template_fault(
+                f"Volume of size {size}GB is smaller than snapshot '{image.snapshot}', expect size >= {image.size}GB"
+            )
+    return None
+
+
+def _template_fault(text: str) -> str:
+    """What EC2 Auto Scaling finds wrong with a launch template, as Batch passes it on."""
+    return (
+        f"CLIENT_ERROR - You must use a valid fully-formed launch template. {text} (Service: AmazonAutoScaling; "
+        f"Status Code: 400; Error Code: ValidationError; Request ID: {uuid.uuid4()}; Proxy: null)"
+    )
 
 
 def user_data_fault(encoded: str | None, template_id: str) -> str | None:

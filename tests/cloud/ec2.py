@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import batch_world
@@ -28,12 +30,30 @@ Shape = dict[str, Any]
 NAME = re.compile(r"[a-zA-Z0-9()./_-]{3,128}")
 PAGE = 200
 
+
+@dataclass(frozen=True)
+class Image:
+    """An image: its architecture, and the root device with the size of its snapshot in GiB."""
+
+    architecture: str = "x86_64"
+    root: str = "/dev/xvda"
+    size: int = 30
+
+    @property
+    def snapshot(self) -> str:
+        """The ID of the root device's snapshot."""
+        return f"snap-{zlib.crc32(f'{self.root} {self.size}'.encode()):017x}"
+
+
+# AWS Batch, "Compute resource AMIs", and Amazon ECS, "Amazon ECS-optimized AMIs": the images for Amazon Linux 2023 have
+# one volume, /dev/xvda, of 30 GiB.
+ECS_IMAGE = Image()
 # Images that every account sees without seeding any: one of each architecture.
-IMAGES = {"ami-0123456789abcdef0": "x86_64", "ami-0fedcba9876543210": "arm64"}
+IMAGES = {"ami-0123456789abcdef0": Image(), "ami-0fedcba9876543210": Image("arm64")}
 
 # The answers of CreateLaunchTemplate to a token, per account and region.
 _tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-_images: dict[tuple[str, str], dict[str, str]] = {}
+_images: dict[tuple[str, str], dict[str, Image]] = {}
 
 
 def install() -> None:
@@ -126,32 +146,50 @@ def describe_launch_templates(self: LaunchTemplates) -> ActionResult:
 
 def describe_images(self: AmisResponse) -> ActionResult:
     """DescribeImages: only by id, only the fields of an image that a template needs."""
-    known = IMAGES | _images.get((self.current_account, self.region), {})
+    known = images(self.current_account, self.region)
     asked = self._get_param("ImageIds", [])
     for image_id in asked:
         if image_id not in known:
             _error("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
-    images = [
+    shown = [
         {
             "ImageId": image_id,
-            "Architecture": architecture,
+            "Architecture": image.architecture,
             "State": "available",
             "OwnerId": self.current_account,
             "Name": image_id,
             "CreationDate": utcnow(),
-            "RootDeviceName": "/dev/xvda",
+            "RootDeviceName": image.root,
             "RootDeviceType": "ebs",
             "VirtualizationType": "hvm",
+            # EC2: an image may list instance store volumes, which have no Ebs.
+            "BlockDeviceMappings": [
+                {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
+                {
+                    "DeviceName": image.root,
+                    "Ebs": {"SnapshotId": image.snapshot, "VolumeSize": image.size, "DeleteOnTermination": True},
+                },
+            ],
         }
-        for image_id, architecture in known.items()
+        for image_id, image in known.items()
         if not asked or image_id in asked
     ]
-    return ActionResult({"Images": images})
+    return ActionResult({"Images": shown})
 
 
-def add_image(account_id: str, region: str, image_id: str, architecture: str) -> None:
+def images(account_id: str, region: str) -> dict[str, Image]:
+    """All images that an account can use."""
+    return IMAGES | _images.get((account_id, region), {})
+
+
+def add_image(account_id: str, region: str, image_id: str, image: Image) -> None:
     """Makes an image exist: for seeded images."""
-    _images.setdefault((account_id, region), {})[image_id] = architecture
+    _images.setdefault((account_id, region), {})[image_id] = image
+
+
+def remove_image(account_id: str, region: str, image_id: str) -> None:
+    """Deregisters a seeded image."""
+    del _images[account_id, region][image_id]
 
 
 def _found(response: LaunchTemplates, names: list[str], ids: list[str]) -> list[LaunchTemplate]:

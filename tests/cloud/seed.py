@@ -189,8 +189,8 @@ def _key_pair(account_id: str, region: str, given: Shape) -> Shape:
 
 
 def _image(account_id: str, region: str, given: Shape) -> Shape:
-    """`id`, `architecture` (x86_64)."""
-    ec2.add_image(account_id, region, given["id"], given.get("architecture", "x86_64"))
+    """`id`, `architecture` (x86_64), `root` (the root device's name), `size` (of its snapshot in GiB)."""
+    ec2.add_image(account_id, region, given["id"], ec2.Image(**{key: given[key] for key in given if key != "id"}))
     return {"id": given["id"]}
 
 
@@ -319,6 +319,10 @@ def _drop_cluster(account_id: str, region: str, name: str) -> None:
     environment.status, environment.until = "INVALID", None
 
 
+def _drop_image(account_id: str, region: str, name: str) -> None:
+    ec2.remove_image(account_id, region, name)
+
+
 def _drop_efs(account_id: str, region: str, name: str) -> None:
     del efs_world.of(account_id, region)[name]
 
@@ -338,6 +342,7 @@ _DROPPERS: dict[str, Callable[[str, str, str], None]] = {
     "environment": _drop_environment,
     "queue": _drop_queue,
     "cluster": _drop_cluster,
+    "image": _drop_image,
     "efs": _drop_efs,
     "fsx": _drop_fsx,
     "log_group": _drop_log_group,

@@ -262,6 +262,27 @@ def test_user_data_is_mime_multipart_of_16_kib(stage: Stage, user_data: bytes, s
     assert stage.state()["launch_templates"][0]["data"]["UserData"].encode() == user_data
 
 
+def test_a_root_volume_is_as_large_as_the_snapshot_of_its_image(stage: Stage) -> None:
+    stage.seed(image={"id": "ami-00000000000000abc", "root": "/dev/sda1", "size": 8})
+
+    def reason(size: int, **configuration: str) -> str:
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": size}}
+        name = f"t{size}{len(configuration)}"
+        stage.ec2.create_launch_template(
+            LaunchTemplateName=name, LaunchTemplateData={"BlockDeviceMappings": [mapping]}
+        )
+        change: dict[str, Any] = {"launchTemplate": {"launchTemplateName": name, "version": "1"}}
+        change["ec2Configuration"] = [{"imageType": "ECS_AL2023"} | configuration]
+        stage.environment(name, stage.resources(**change))
+        return stage.look(name)["statusReason"]
+
+    assert "Volume of size 29GB is smaller than snapshot 'snap-" in reason(29)
+    assert "', expect size >= 30GB (Service: AmazonAutoScaling;" in reason(28)
+    assert reason(30) == "ComputeEnvironment Healthy"
+    assert reason(7, imageIdOverride="ami-00000000000000abc") == "ComputeEnvironment Healthy"
+    assert "The image id '[ami-00000000000000abd]' does not" in reason(9, imageIdOverride="ami-00000000000000abd")
+
+
 def test_an_update_of_limits_does_not_look_at_the_template_again(stage: Stage) -> None:
     stage.seed(template={"name": "data"})
     stage.environment(resources=stage.resources(launchTemplate={"launchTemplateName": "data", "version": "1"}))

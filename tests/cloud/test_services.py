@@ -157,7 +157,8 @@ def test_there_is_a_default_network_and_others_can_be_seeded(stage: Stage) -> No
     assert stage.ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"]
     assert refused(stage.ec2.describe_key_pairs, KeyNames=["none"])[0] == "InvalidKeyPair.NotFound"
     image = stage.ec2.describe_images(ImageIds=["ami-0fedcba9876543210"])["Images"][0]
-    assert image["Architecture"] == "arm64"
+    assert (image["Architecture"], image["RootDeviceName"]) == ("arm64", "/dev/xvda")
+    assert [each.get("Ebs", {}).get("VolumeSize") for each in image["BlockDeviceMappings"]] == [None, 30]
     assert refused(stage.ec2.describe_images, ImageIds=["ami-00000000000000001"])[0] == "InvalidAMIID.NotFound"
 
 

@@ -100,9 +100,16 @@ impl Site {
     pub(crate) fn create_template(&self) -> Write {
         let boot = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"part\"\n\n\
                     --part\nContent-Type: text/x-shellscript; charset=\"utf-8\"\n\n#!/bin/bash\n\n--part--\n";
-        let (size, encrypted, kms_key) = (50, false, None);
+        let (device, size, encrypted, kms_key) = ("/dev/xvda".to_owned(), 50, false, None);
         let content = launch_template::Spec {
-            root: launch_template::RootVolume { size, encrypted, kms_key, iops: None, throughput: None },
+            root: launch_template::RootVolume {
+                device,
+                size,
+                encrypted,
+                kms_key,
+                iops: None,
+                throughput: None,
+            },
             user_data: boot.to_owned(),
             instance_tags: self.tags(),
         };

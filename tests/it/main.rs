@@ -51,6 +51,7 @@ mod escalation;
 mod examples;
 mod fault_matrix;
 mod harness;
+mod images;
 mod kept;
 mod keys;
 mod logs;

@@ -65,7 +65,7 @@ pub(crate) async fn write(services: &Services, name: &str, call: &Call) -> Resul
 }
 
 fn content(spec: &Spec) -> RequestLaunchTemplateData {
-    let RootVolume { size, encrypted, kms_key, iops, throughput } = &spec.root;
+    let RootVolume { device, size, encrypted, kms_key, iops, throughput } = &spec.root;
     let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_type(VolumeType::Gp3)
         .volume_size(*size)
@@ -75,9 +75,7 @@ fn content(spec: &Spec) -> RequestLaunchTemplateData {
         .set_throughput(*throughput)
         .delete_on_termination(true)
         .build();
-    // The root device of Amazon Linux 2023 for ECS.
-    let root =
-        LaunchTemplateBlockDeviceMappingRequest::builder().device_name("/dev/xvda").ebs(volume).build();
+    let root = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(device).ebs(volume).build();
     // Two hops, because a task reaches the metadata service through Docker's bridge.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_tokens(LaunchTemplateHttpTokensState::Required)

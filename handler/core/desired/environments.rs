@@ -1,9 +1,10 @@
 //! PURE. The launch template and the compute environments of a forge.
 
-use super::generation::Generation;
+use super::generation::{Generation, image};
 use super::storage::Ids;
 use super::{Context, Declared, Forge, LazyNetwork};
 use crate::error::{Error, Result};
+use crate::image::{ECS_ROOT_DEVICE, root_device};
 use crate::name::{Pool, RoleKind};
 use crate::network::Network;
 use crate::properties::{AllocStrategy, Properties};
@@ -19,31 +20,67 @@ use crate::user_data::{self, Architecture, Boot, EfsMount, FsxMount};
 const GP3_IOPS: i32 = 3000;
 const GP3_THROUGHPUT: i32 = 125;
 
-/// Declares the launch template.
-pub(super) fn template(
+/// Declares the launch templates: one for each image, whose root devices may differ.
+pub(super) fn templates(
     forge: &mut Forge<'_>,
     network: &LazyNetwork<'_>,
     ids: &Ids,
     generation: &Generation,
+) -> Result<Vec<Declared>> {
+    let mut templates: Vec<(&String, Option<&str>)> = Vec::new();
+    for (pool, hash) in &generation.templates {
+        let is_known = templates.iter().any(|(known, _)| *known == hash);
+        if !is_known && needs_template(forge, generation, *pool) {
+            templates.push((hash, image(forge.properties, *pool)));
+        }
+    }
+    templates.into_iter().map(|(hash, image)| template(forge, network, ids, hash, image)).collect()
+}
+
+/// Whether an environment needs the template of its generation. Before the names of templates covered images, an
+/// environment with an image was created with a template of another name.
+fn needs_template(forge: &Forge<'_>, generation: &Generation, pool: Pool) -> bool {
+    let names = &forge.cx.names;
+    let template = names.launch_template(&generation.templates[&pool]);
+    let environment = names.environment(pool, &generation.environments[&pool]);
+    image(forge.properties, pool).is_none()
+        || forge.inventory.find::<LaunchTemplate>(&template).is_some()
+        || forge.inventory.find::<ComputeEnvironment>(&environment).is_none()
+}
+
+fn template(
+    forge: &mut Forge<'_>,
+    network: &LazyNetwork<'_>,
+    ids: &Ids,
+    hash: &str,
+    image: Option<&str>,
 ) -> Result<Declared> {
     let boot = boot(forge.cx, forge.properties, ids, super::storage::lustre(forge, network));
+    let images = network.network.as_ref().map_or(&[][..], |network| &network.images);
+    let device = root_device(images, image);
     let draft = forge.draft;
-    let spec = if boot == draft.boot {
+    let spec = if boot == draft.boot && device == ECS_ROOT_DEVICE {
         draft.template.clone()
     } else {
-        template_spec(forge.properties, &boot, &draft.tags)
+        template_spec(forge.properties, &boot, &draft.tags, device)
     };
-    let name = forge.cx.names.launch_template(&generation.template);
+    let name = forge.cx.names.launch_template(hash);
     let after = later(forge, ids);
     Ok(forge.declare_spec(ResourceId::new(Kind::LaunchTemplate, name), spec?, &after))
 }
 
 /// The desired launch template.
-pub(super) fn template_spec(properties: &Properties, boot: &Boot, tags: &Tags) -> Result<Spec> {
+pub(super) fn template_spec(
+    properties: &Properties,
+    boot: &Boot,
+    tags: &Tags,
+    root_device: &str,
+) -> Result<Spec> {
     let user_data = user_data::user_data(boot)
         .map_err(|too_long| Error::Invalid(vec![format!("EcsConfig: {too_long}")]))?;
     Ok(LaunchTemplate::spec(launch_template::Spec {
         root: RootVolume {
+            device: root_device.to_owned(),
             size: properties.ebs_boot_size(),
             encrypted: properties.ebs_encrypted,
             kms_key: properties.ebs_kms_key_id.clone(),
@@ -163,7 +200,7 @@ fn instances(forge: &Forge<'_>, placement: Placement, generation: &Generation, p
         Pool::Dragen if spot => AllocStrategy::SpotPriceCapacityOptimized,
         _ => AllocStrategy::BestFitProgressive,
     };
-    let image = if properties.gpu_enabled && matches!(pool, Pool::Work | Pool::OnDemand) {
+    let image_type = if properties.gpu_enabled && matches!(pool, Pool::Work | Pool::OnDemand) {
         "ECS_AL2023_NVIDIA"
     } else {
         "ECS_AL2023"
@@ -181,12 +218,9 @@ fn instances(forge: &Forge<'_>, placement: Placement, generation: &Generation, p
         instance_profile: forge.cx.instance_profile_arn(),
         fleet_role: (pool == Pool::Work && properties.needs_fleet_role())
             .then(|| forge.cx.role_arn(RoleKind::Fleet)),
-        launch_template: forge.cx.names.launch_template(&generation.template),
-        image_type: image.to_owned(),
-        image_id: match pool {
-            Pool::Dragen => properties.dragen_ami_id.clone(),
-            _ => properties.image_id.clone(),
-        },
+        launch_template: forge.cx.names.launch_template(&generation.templates[&pool]),
+        image_type: image_type.to_owned(),
+        image_id: image(properties, pool).map(str::to_owned),
         key_pair: properties.ec2_key_pair.clone(),
         instance_tags: forge.draft.tags.clone(),
     }

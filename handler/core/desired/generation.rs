@@ -18,8 +18,8 @@ pub const LATER: &str = "(known later)";
 /// The hashes of one generation.
 #[derive(Clone, Debug)]
 pub(super) struct Generation {
-    /// The hash of the launch template.
-    pub(super) template: String,
+    /// The hash of the launch template of each pool that has instances.
+    pub(super) templates: BTreeMap<Pool, String>,
     /// The hash of the environment of each pool that is wanted.
     pub(super) environments: BTreeMap<Pool, String>,
 }
@@ -28,15 +28,30 @@ impl Generation {
     /// The generation of these properties and file systems.
     pub(super) fn of(properties: &Properties, ids: &Ids) -> Self {
         let content = template_content(properties, ids);
-        let hash = |pool: &Pool| match &content {
+        let hash = |of: &dyn Fn(&Value) -> Value| match &content {
             None => LATER.to_owned(),
-            Some(content) => hash8(&environment_content(properties, content, *pool)),
+            Some(content) => hash8(&of(content)),
         };
+        // The root device in a template is the image's. An environment's hash has covered the image from the beginning.
+        let template = |pool: Pool| match image(properties, pool) {
+            None => hash(&Value::clone),
+            Some(image) => hash(&|content| json!({"Template": content, "ImageId": image})),
+        };
+        let environment = |pool: Pool| hash(&|content| environment_content(properties, content, pool));
+        let all = pools(properties);
+        let with_instances =
+            all.iter().filter(|pool| **pool != Pool::Head || !properties.fargate_head_enabled);
         Self {
-            template: content.as_ref().map_or_else(|| LATER.to_owned(), hash8),
-            environments: pools(properties).into_iter().map(|pool| (pool, hash(&pool))).collect(),
+            templates: with_instances.map(|pool| (*pool, template(*pool))).collect(),
+            environments: all.iter().map(|pool| (*pool, environment(*pool))).collect(),
         }
     }
+}
+
+/// The image that the stack names for the instances of a pool.
+pub(super) fn image(properties: &Properties, pool: Pool) -> Option<&str> {
+    let own = properties.dragen_ami_id.as_deref().filter(|_| pool == Pool::Dragen);
+    own.or(properties.image_id.as_deref())
 }
 
 /// The pools that are wanted.

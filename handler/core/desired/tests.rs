@@ -62,6 +62,7 @@ pub(crate) fn network() -> Result<Network> {
         security_groups: vec!["sg-1".to_owned()],
         lustre_mount_name: None,
         default_key: None,
+        images: Vec::new(),
     })
 }
 
@@ -188,6 +189,65 @@ fn the_names_of_generations_never_change() {
         TowerForge-Cafe-work-4c7d1137
         TowerForge-Cafe-head-eaa6d218"#]]
     .assert_eq(&names.join("\n"));
+}
+
+/// Frozen as well. Only the templates, which are named by their images too, are newer than the names of environments.
+#[test]
+fn the_names_of_generations_with_images_never_change() {
+    let images = properties(json!({
+        "EbsBootSize": "20", "ImageId": "ami-00000001", "CliPath": "/opt/aws/bin/aws", "DragenEnabled": "true",
+        "DragenAmiId": "ami-00000002", "SchedulingPolicyArn":
+        "arn:aws:batch:eu-west-1:123456789012:scheduling-policy/fair",
+    }));
+    let generation = |wanted: &Properties, inventory: &Inventory| {
+        let steps = plan_for(wanted, inventory).steps.into_iter().map(|step| step.id);
+        let of = |id: &ResourceId| matches!(id.kind, Kind::ComputeEnvironment | Kind::LaunchTemplate);
+        steps.filter(of).map(|id| id.name).collect::<Vec<_>>().join("\n")
+    };
+    expect![[r#"
+        TowerForge-Cafe-68c1edbe
+        TowerForge-Cafe-e4a35609
+        TowerForge-Cafe-work-64204b14
+        TowerForge-Cafe-head-780e082e
+        TowerForge-Cafe-dragen-59e505a1"#]]
+    .assert_eq(&generation(&images, &Inventory::default()));
+
+    // Environments that were created with another template need no new one.
+    let mut inventory = forge_of(&images);
+    inventory.resources.retain(|id, _| id.kind != Kind::LaunchTemplate);
+    assert_eq!(generation(&images, &inventory), "");
+}
+
+/// A template has the root device of one image.
+#[test]
+fn another_image_has_another_template() {
+    let template = |image: Value| {
+        let inventory = forge_of(&properties(image));
+        inventory.all::<launch_template::LaunchTemplate>().next().unwrap().0.id.name.clone()
+    };
+    let (one, other) = (json!({"ImageId": "ami-00000001"}), json!({"ImageId": "ami-00000002"}));
+    assert!(template(one.clone()) != template(other) && template(one) != template(json!({})));
+}
+
+/// A forge of an earlier release, whose root volume is smaller than the image, changes in place and can be restored.
+#[test]
+fn a_fault_of_the_image_matters_only_where_a_generation_must_be_created() {
+    let small = properties(json!({"EbsBootSize": "20"}));
+    let mut inventory = forge_of(&small);
+    let refused = Err(Error::Invalid(crate::image::faults(&small, &[])));
+    let desire = |wanted: &Properties, inventory: &Inventory| {
+        desired(&context(), wanted, &Draft::of(&context(), wanted), &refused, inventory)
+    };
+    assert!(desire(&properties(json!({"EbsBootSize": "20", "MaxCpus": "9"})), &inventory).is_ok());
+    let fallback = properties(json!({"EbsBootSize": "20", "OnDemandFallback": "true"}));
+    let err = desire(&fallback, &inventory).unwrap_err().to_string();
+    assert!(err.contains("EbsBootSize: given 20, allowed: an integer from 30"), "{err}");
+
+    // An Update to a larger volume, and its rollback.
+    for (id, existing) in forge_of(&properties(json!({}))).resources {
+        inventory.resources.entry(id).or_insert(existing);
+    }
+    assert!(desire(&small, &inventory).is_ok());
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Spec {
 /// The root volume of an instance, a gp3 volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootVolume {
+    /// The name of the image's root device.
+    pub device: String,
     /// Size in GiB.
     pub size: i32,
     /// Whether it is encrypted.

@@ -359,5 +359,6 @@ pub(crate) fn network() -> Network {
         security_groups: vec!["sg-1".to_owned()],
         lustre_mount_name: None,
         default_key: None,
+        images: Vec::new(),
     }
 }

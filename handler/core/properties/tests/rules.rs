@@ -189,7 +189,7 @@ fn root_volumes_are_those_of_gp3() {
     refused(
         json!({ "EbsKmsKeyId": "arn:aws:kms:us-east-1:123456789012:alias/own", "EbsBootSize": 7 }),
         expect![[r#"
-            EbsBootSize: given 7, allowed: an integer from 8 to 16384
+            EbsBootSize: given 7, allowed: an integer from 8 to 16384, not smaller than the snapshot of the image: 30 for the ECS image
             EbsKmsKeyId: given "arn:aws:kms:us-east-1:123456789012:alias/own", allowed: a KMS key's ID, alias, or ARN in this region
         "#]],
     );
