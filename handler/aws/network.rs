@@ -7,17 +7,22 @@ use aws_sdk_ec2::types::{Filter, IpPermission};
 use tower_forge_core::error::{Error, Result};
 use tower_forge_core::image::{self, Image};
 use tower_forge_core::name::Names;
-use tower_forge_core::network::{EfsReach, Network, Rule, SecurityGroup, Subnet, faults};
+use tower_forge_core::network::{self, EfsReach, Network, Rule, SecurityGroup, Subnet, faults};
 use tower_forge_core::properties::Properties;
 
 /// Looks up where a forge is put; an error names all faults: a subnet or group that is not in the VPC, a missing rule.
-pub(crate) async fn look_up(services: &Services, properties: &Properties, names: &Names) -> Result<Network> {
-    let vpc = vpc(services, properties).await?;
+pub(crate) async fn look_up(
+    services: &Services,
+    region: &str,
+    properties: &Properties,
+    names: &Names,
+) -> Result<Network> {
+    let vpc = vpc(services, region, properties).await?;
     let in_vpc = std::slice::from_ref(&vpc);
     let subnets = async {
         match properties.subnets.as_slice() {
-            [] => subnets(services, "vpc-id", in_vpc).await,
-            ids => subnets(services, "subnet-id", ids).await,
+            [] => subnets(services, region, "vpc-id", in_vpc).await,
+            ids => subnets(services, region, "subnet-id", ids).await,
         }
     };
     let groups = async {
@@ -31,6 +36,11 @@ pub(crate) async fn look_up(services: &Services, properties: &Properties, names:
     };
     let (subnets, groups, default_key): (_, Vec<SecurityGroup>, _) =
         futures_util::future::try_join3(subnets, groups, default_key(services, properties)).await?;
+    let subnets = network::used(properties, subnets);
+    let fsx = match &properties.fsx_subnet {
+        Some(id) => self::subnets(services, region, "subnet-id", std::slice::from_ref(id)).await?,
+        None => Vec::new(),
+    };
     let lustre_mount_name = match &properties.fsx_name {
         Some(dns_name) => Some(mount_name(services, dns_name).await?),
         None => None,
@@ -42,14 +52,15 @@ pub(crate) async fn look_up(services: &Services, properties: &Properties, names:
     };
     let images = images(services, properties).await?;
     let mut faults = faults(properties, &vpc, &subnets, &groups, &reach);
+    faults.extend(network::zone_faults(properties, &vpc, &subnets, fsx.first()));
     faults.extend(image::faults(properties, &images));
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
-    let mut zones: Vec<_> = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
-    zones.sort();
+    let fsx_subnet = network::fsx_subnet(properties, &subnets);
+    let zones = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
     let security_groups = groups.into_iter().map(|group| group.id).collect();
-    Ok(Network { vpc, zones, security_groups, lustre_mount_name, default_key, images })
+    Ok(Network { vpc, zones, security_groups, fsx_subnet, lustre_mount_name, default_key, images })
 }
 
 /// The key of the customer that EBS takes for the volumes of instances if a stack names none. Without rights to it no
@@ -71,12 +82,12 @@ async fn default_key(services: &Services, properties: &Properties) -> Result<Opt
     Ok(key.kms_key_id.filter(|key| !key.ends_with(MANAGED_BY_AWS)))
 }
 
-async fn vpc(services: &Services, properties: &Properties) -> Result<String> {
+async fn vpc(services: &Services, region: &str, properties: &Properties) -> Result<String> {
     if let Some(vpc) = &properties.vpc_id {
         return Ok(vpc.clone());
     }
     if let Some(given) = properties.subnets.first() {
-        let first = subnets(services, "subnet-id", std::slice::from_ref(given)).await?;
+        let first = subnets(services, region, "subnet-id", std::slice::from_ref(given)).await?;
         return first.into_iter().next().map(|subnet| subnet.vpc).ok_or_else(|| {
             let fault = format!("Subnets: given {given}, allowed: subnets of this account and region");
             Error::Invalid(vec![fault])
@@ -91,13 +102,19 @@ async fn vpc(services: &Services, properties: &Properties) -> Result<String> {
     })
 }
 
-async fn subnets(services: &Services, by: &str, values: &[String]) -> Result<Vec<Subnet>> {
+async fn subnets(services: &Services, region: &str, by: &str, values: &[String]) -> Result<Vec<Subnet>> {
     let filter = Filter::builder().name(by).set_values(Some(values.to_vec())).build();
     let pages = services.ec2.describe_subnets().filters(filter).into_paginator().items().send();
     let found = pages.try_collect().await.on("ec2:DescribeSubnets", &values.join(","))?;
     let subnet = |subnet: aws_sdk_ec2::types::Subnet| {
-        let zone = subnet.availability_zone_id.or(subnet.availability_zone).unwrap_or_default();
-        Some(Subnet { id: subnet.subnet_id?, vpc: subnet.vpc_id.unwrap_or_default(), zone })
+        let zone_name = subnet.availability_zone.unwrap_or_default();
+        Some(Subnet {
+            id: subnet.subnet_id?,
+            vpc: subnet.vpc_id.unwrap_or_default(),
+            zone: subnet.availability_zone_id.unwrap_or_else(|| zone_name.clone()),
+            is_regional: network::is_availability_zone(&zone_name, region) && subnet.outpost_arn.is_none(),
+            zone_name,
+        })
     };
     Ok(found.into_iter().filter_map(subnet).collect())
 }

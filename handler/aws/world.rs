@@ -78,7 +78,7 @@ impl Cloud for World<'_> {
     }
 
     async fn network(&self, properties: &Properties, names: &Names) -> Result<Network> {
-        Box::pin(network::look_up(&self.clients.read, properties, names)).await
+        Box::pin(network::look_up(&self.clients.read, &self.clients.region, properties, names)).await
     }
 
     async fn shown(&self, stack_id: &str, logical_id: &str) -> Shown {

@@ -6,6 +6,12 @@ use crate::image::Image;
 use crate::properties::Properties;
 use std::collections::BTreeMap;
 
+/// The number of subnets that Batch takes for Fargate (Batch API, `ComputeResource`).
+pub const FARGATE_SUBNETS: usize = 16;
+
+/// The number of security groups that a Fargate task can have (ECS API, `AwsVpcConfiguration`).
+pub const FARGATE_SECURITY_GROUPS: usize = 5;
+
 /// The network of a forge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -15,6 +21,8 @@ pub struct Network {
     pub zones: Vec<(String, String)>,
     /// The security groups.
     pub security_groups: Vec<String>,
+    /// The subnet of a new Lustre file system.
+    pub fsx_subnet: Option<String>,
     /// The mount name of an existing Lustre file system.
     pub lustre_mount_name: Option<String>,
     /// The customer managed key that encrypts the instances' volumes by default: an ID, an alias or an ARN.
@@ -27,6 +35,22 @@ impl Network {
     /// The subnets.
     pub fn subnets(&self) -> Vec<String> {
         self.zones.iter().map(|(subnet, _)| subnet.clone()).collect()
+    }
+
+    /// The subnets for Fargate: if there are more than it takes, some of each zone.
+    pub fn fargate_subnets(&self) -> Vec<String> {
+        let mut in_zone: BTreeMap<&String, usize> = BTreeMap::new();
+        let mut ranked: Vec<(usize, &String)> = Vec::new();
+        for (subnet, zone) in &self.zones {
+            let rank = in_zone.entry(zone).or_default();
+            ranked.push((*rank, subnet));
+            *rank += 1;
+        }
+        ranked.sort();
+        let mut subnets: Vec<String> =
+            ranked.into_iter().take(FARGATE_SUBNETS).map(|(_, subnet)| subnet.clone()).collect();
+        subnets.sort();
+        subnets
     }
 
     /// One subnet per availability zone: EFS allows one mount target in each.
@@ -44,7 +68,79 @@ pub struct Subnet {
     pub vpc: String,
     /// The ID of its availability zone.
     pub zone: String,
+    /// The name of its zone, such as `eu-west-1a`.
+    pub zone_name: String,
+    /// Whether it is in an Availability Zone of the region, and not in a Local or Wavelength Zone or on an Outpost.
+    /// Fargate and EFS are only there, and FSx with few exceptions.
+    pub is_regional: bool,
 }
+
+/// Whether a zone is an Availability Zone: its name is the region's with a letter. The name of a Local or Wavelength Zone
+/// has a location too, such as `us-west-2-lax-1a` (EC2 User Guide, "Local Zones").
+pub fn is_availability_zone(name: &str, region: &str) -> bool {
+    name.strip_prefix(region).is_some_and(|rest| !rest.contains('-'))
+}
+
+/// The subnets of a forge among those that were found: the ones that the stack names, or else the regional ones of the VPC.
+pub fn used(properties: &Properties, mut found: Vec<Subnet>) -> Vec<Subnet> {
+    found.retain(|subnet| !properties.subnets.is_empty() || subnet.is_regional);
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found
+}
+
+/// The subnet of a new Lustre file system: the one that the stack names, or else the first regional one.
+pub fn fsx_subnet(properties: &Properties, subnets: &[Subnet]) -> Option<String> {
+    let first = subnets.iter().find(|subnet| subnet.is_regional).map(|subnet| subnet.id.clone());
+    properties.fsx_subnet.clone().or(first)
+}
+
+/// The faults of subnets in zones where a service of the forge is not available. `fsx` is the subnet that the stack names
+/// for FSx, if it exists.
+pub fn zone_faults(
+    properties: &Properties,
+    vpc: &str,
+    subnets: &[Subnet],
+    fsx: Option<&Subnet>,
+) -> Vec<String> {
+    let services = [("EFS", properties.has_efs()), ("Fargate", properties.fargate_head_enabled)];
+    let services: Vec<&str> =
+        services.into_iter().filter(|(_, is_used)| *is_used).map(|(name, _)| name).collect();
+    let mut faults = Vec::new();
+    for subnet in subnets.iter().filter(|subnet| !subnet.is_regional && !services.is_empty()) {
+        faults.push(format!(
+            "Subnets: given {} in {}, allowed: {REGIONAL}, because {} is not available there",
+            subnet.id,
+            subnet.zone_name,
+            services.join(" or ")
+        ));
+    }
+    match (&properties.fsx_subnet, fsx) {
+        (Some(given), None) => {
+            faults.push(format!("FsxSubnet: given {given}, which does not exist in this account and region"));
+        }
+        (Some(given), Some(subnet)) if subnet.vpc != vpc => {
+            faults.push(format!("FsxSubnet: given {given} of {}, allowed: a subnet of {vpc}", subnet.vpc));
+        }
+        (Some(given), Some(subnet)) if !subnet.is_regional => faults.push(format!(
+            "FsxSubnet: given {given} in {}, allowed: {REGIONAL}, because FSx is not available there",
+            subnet.zone_name
+        )),
+        (None, _)
+            if properties.fsx_size.is_some()
+                && !subnets.is_empty()
+                && fsx_subnet(properties, subnets).is_none() =>
+        {
+            faults.push(format!(
+                "FsxSubnet: missing, and no subnet of Subnets is in an Availability Zone; set it to one of {REGIONAL} of {vpc}"
+            ));
+        }
+        _ => {}
+    }
+    faults
+}
+
+/// The subnets that every service can use.
+const REGIONAL: &str = "subnets in Availability Zones, not in Local or Wavelength Zones or on Outposts";
 
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +212,7 @@ pub fn faults(
         }
     }
     if properties.subnets.is_empty() && subnets.is_empty() {
-        faults.push(format!("Subnets: missing, and {vpc} has none; set Subnets of another VPC"));
+        faults.push(format!("Subnets: missing, and {vpc} has none in an Availability Zone; set Subnets"));
     }
     for given in &properties.security_groups {
         match groups.iter().find(|group| group.id == *given) {
@@ -181,4 +277,79 @@ fn missing_rules(groups: &[SecurityGroup], from: Option<&[SecurityGroup]>, ports
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::tests::properties;
+    use serde_json::{Value, json};
+
+    fn subnet(id: &str, zone_name: &str) -> Subnet {
+        Subnet {
+            id: id.to_owned(),
+            vpc: "vpc-1".to_owned(),
+            zone: format!("id of {zone_name}"),
+            zone_name: zone_name.to_owned(),
+            is_regional: is_availability_zone(zone_name, "us-west-2"),
+        }
+    }
+
+    #[test]
+    fn a_zone_with_a_location_in_its_name_is_no_availability_zone() {
+        let is = is_availability_zone;
+        assert!(is("us-west-2d", "us-west-2") && is("us-gov-west-1a", "us-gov-west-1"));
+        for name in ["us-west-2-lax-1a", "us-west-2-wl1-las-wlz-1", "us-east-1a", ""] {
+            assert!(!is(name, "us-west-2"), "{name}");
+        }
+    }
+
+    #[test]
+    fn subnets_that_are_looked_up_are_in_availability_zones_and_named_ones_are_used_as_they_are() {
+        let found =
+            || vec![subnet("subnet-00000002", "us-west-2-lax-1a"), subnet("subnet-00000001", "us-west-2a")];
+        let ids = |more: Value| {
+            used(&properties(more), found()).into_iter().map(|subnet| subnet.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(json!({})), ["subnet-00000001"]);
+        let named = json!({"Subnets": "subnet-00000002,subnet-00000001"});
+        assert_eq!(ids(named), ["subnet-00000001", "subnet-00000002"]);
+    }
+
+    #[test]
+    fn services_that_are_in_availability_zones_only_are_refused_elsewhere() {
+        let edge = [subnet("subnet-00000002", "us-west-2-lax-1a")];
+        let of = |more: Value, fsx: Option<&Subnet>| {
+            let mut all = json!({"Subnets": "subnet-00000002"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            zone_faults(&properties(all), "vpc-1", &edge, fsx).join("; ")
+        };
+        assert_eq!(of(json!({}), None), "", "instances are there");
+        let says =
+            "Subnets: given subnet-00000002 in us-west-2-lax-1a, allowed: subnets in Availability Zones";
+        assert!(of(json!({"EfsCreate": true}), None).starts_with(says));
+        let fargate = json!({"FargateHeadEnabled": true, "WaveEnabled": true, "Fusion2Enabled": true});
+        assert!(of(fargate, None).ends_with("because Fargate is not available there"));
+        assert!(of(json!({"FsxSize": 1200}), None).starts_with("FsxSubnet: missing"));
+        let named = |id: &str| json!({"FsxSize": 1200, "FsxSubnet": id});
+        assert!(of(named("subnet-00000009"), None).contains("which does not exist"));
+        assert!(of(named("subnet-00000002"), Some(&edge[0])).contains("in us-west-2-lax-1a, allowed: "));
+        let regional = subnet("subnet-00000001", "us-west-2a");
+        assert_eq!(of(named("subnet-00000001"), Some(&regional)), "");
+        let other = Subnet { vpc: "vpc-2".to_owned(), ..regional };
+        assert!(of(named("subnet-00000001"), Some(&other)).ends_with("of vpc-2, allowed: a subnet of vpc-1"));
+    }
+
+    #[test]
+    fn fargate_gets_subnets_of_every_zone() {
+        let zones = (0..20)
+            .map(|number| (format!("subnet-{number:02}"), if number < 18 { "a" } else { "b" }.to_owned()));
+        let network = Network { zones: zones.collect(), ..Network::default() };
+        let chosen = network.fargate_subnets();
+        assert_eq!(chosen.len(), FARGATE_SUBNETS);
+        assert!(
+            chosen.contains(&"subnet-18".to_owned()) && chosen.contains(&"subnet-19".to_owned()),
+            "{chosen:?}"
+        );
+    }
 }

@@ -155,6 +155,8 @@ pub struct Properties {
     pub fsx_size: Option<i32>,
     /// DNS name of an existing FSx for Lustre file system.
     pub fsx_name: Option<String>,
+    /// Subnet of the Lustre file system that the forge creates; a regional one of `subnets` where absent.
+    pub fsx_subnet: Option<String>,
     /// Mount path of Lustre; see [`Properties::fsx_mount`].
     pub fsx_mount: Option<String>,
     /// Deployment type of the Lustre file system; see [`Properties::fsx_deployment_type`].

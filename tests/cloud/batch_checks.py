@@ -168,10 +168,13 @@ def _ec2(world: World) -> Any:
 
 
 def _subnets(world: World, environment: Environment, at: float) -> str | None:
-    known = {subnet_id for zone in _ec2(world).subnets.values() for subnet_id in zone}
+    known = {subnet_id: subnet for zone in _ec2(world).subnets.values() for subnet_id, subnet in zone.items()}
     for subnet in environment.resources.get("subnets", []):
         if subnet not in known:
             return f"CLIENT_ERROR - The subnet ID '{subnet}' does not exist"
+        # Batch API, ComputeResource: "Batch on Fargate doesn't currently support Local Zones." The text is unconfirmed.
+        if environment.fargate and ec2.is_edge(known[subnet]):
+            return f"CLIENT_ERROR - The subnet '{subnet}' is in a zone that Fargate does not support"
     return None
 
 

@@ -93,6 +93,10 @@ def _fargate_resources(given: Shape) -> None:
         refuse(f"{', '.join(other)} should not be specified for Fargate compute resources.")  # unconfirmed
     if not given.get("securityGroupIds"):
         refuse("Security group ids are required.")
+    # Batch API, ComputeResource: up to 16 subnets for Fargate. ECS API, AwsVpcConfiguration: 5 security groups.
+    for field, limit in (("subnets", 16), ("securityGroupIds", 5)):
+        if len(given[field]) > limit:
+            refuse(f"{field} can contain up to {limit} entries for Fargate compute resources.")  # unconfirmed
     vcpus(given)
 
 

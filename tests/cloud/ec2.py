@@ -19,6 +19,7 @@ import settings
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses.amis import AmisResponse
@@ -51,6 +52,14 @@ ECS_IMAGE = Image()
 # Images that every account sees without seeding any: one of each architecture.
 IMAGES = {"ami-0123456789abcdef0": Image(), "ami-0fedcba9876543210": Image("arm64")}
 
+# EC2 User Guide, "Local Zones" and "Wavelength Zones": the code of such a zone is that of its Region with a location, and
+# an Availability Zone's is that of its Region with a letter. Only subnets that a test seeds are in these.
+EDGE_ZONES = [
+    Zone(region_name="eu-west-1", name="eu-west-1-lab-1a", zone_id="euw1-lab1-az1", zone_type="local-zone"),
+    Zone(region_name="eu-west-1", name="eu-west-1-wl1-lab-wlz-1", zone_id="euw1-wl1-lab-wlz1", zone_type="wavelength-zone"),
+    Zone(region_name="us-east-1", name="us-east-1-lab-1a", zone_id="use1-lab1-az1", zone_type="local-zone"),
+]
+
 # The answers of CreateLaunchTemplate to a token, per account and region.
 _tokens: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
 _images: dict[tuple[str, str], dict[str, Image]] = {}
@@ -75,6 +84,8 @@ def install() -> None:
         return group
 
     SecurityGroupBackend.create_security_group = create_security_group  # type: ignore[method-assign]
+    # No region has this name, so that no default subnet is in these zones.
+    RegionsAndZonesBackend.zones["edge"] = EDGE_ZONES
     # The first one reads moto's tables of instance types; better now than in the first call.
     EC2Backend("us-east-1", "000000000000")
 
@@ -180,6 +191,11 @@ def describe_images(self: AmisResponse) -> ActionResult:
 def images(account_id: str, region: str) -> dict[str, Image]:
     """All images that an account can use."""
     return IMAGES | _images.get((account_id, region), {})
+
+
+def is_edge(subnet: Any) -> bool:
+    """Whether a subnet is in a Local or Wavelength Zone, where most services are not."""
+    return subnet.availability_zone in {zone.name for zone in EDGE_ZONES}
 
 
 def add_image(account_id: str, region: str, image_id: str, image: Image) -> None:

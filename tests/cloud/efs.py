@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
+import ec2
 import efs_world
 import settings
 from efs_world import FileSystem, MountTarget, Shape, pairs
@@ -80,6 +81,10 @@ def create_mount_target(self: EFSResponse) -> Answer:
     request, clock = json.loads(self.body), _clock(self)
     system = _available(self, request.get("FileSystemId"))
     subnet = _subnet(self, request.get("SubnetId"))
+    if ec2.is_edge(subnet):
+        # EFS, CreateMountTarget: UnsupportedAvailabilityZone. The text is unconfirmed.
+        text = f"Mount targets are not supported in {subnet.availability_zone}."
+        settings.error("efs", "UnsupportedAvailabilityZone", text, 400)
     for target in system.targets.values():
         if target.zone == subnet.availability_zone or target.vpc != subnet.vpc_id:
             why = "mount target already exists in this AZ"

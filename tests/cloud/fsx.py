@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import ec2
 import partitions
 import settings
 from moto.ec2.models import ec2_backends
@@ -269,6 +270,10 @@ def _checked(response: FSxResponse, request: Shape) -> str:
     known = {subnet_id: subnet for zone in backend.subnets.values() for subnet_id, subnet in zone.items()}
     if subnets[0] not in known:
         text = f"The subnet ID '{subnets[0]}' does not exist"
+        settings.error("fsx", "InvalidNetworkSettings", text, InvalidSubnetId=subnets[0])
+    if ec2.is_edge(known[subnets[0]]):
+        # FSx for Lustre is in few Local Zones, and in no Wavelength Zone. The text is unconfirmed.
+        text = f"Amazon FSx is not available in {known[subnets[0]].availability_zone}."
         settings.error("fsx", "InvalidNetworkSettings", text, InvalidSubnetId=subnets[0])
     _capacity(request.get("StorageCapacity"), _deployment(request))
     vpc = known[subnets[0]].vpc_id

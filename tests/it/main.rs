@@ -65,6 +65,7 @@ mod storage;
 mod tidy;
 mod update_table;
 mod user_data;
+mod zones;
 
 mod preview;
 mod rollback;

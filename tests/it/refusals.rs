@@ -98,6 +98,7 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
         (json!({"EfsCreate": true, "EfsMount": "/var/lib"}), &["EfsMount", "that the system does not use"]),
         (json!({"FsxDeploymentType": "PERSISTENT_1"}), &["FsxDeploymentType", "only with FsxSize"]),
         (json!({"FsxThroughput": 125}), &["FsxThroughput", "only with FsxSize"]),
+        (json!({"FsxSubnet": "subnet-01234567"}), &["FsxSubnet", "only with FsxSize"]),
         (json!({"FsxSize": 1200, "FsxThroughput": 125}), &["FsxThroughput", "a PERSISTENT deployment type"]),
         (
             json!({"FsxSize": 1200, "FsxDeploymentType": "PERSISTENT_2", "FsxThroughput": 100}),

@@ -175,12 +175,12 @@ fn spec(
 ) -> compute_environment::Spec {
     let properties = forge.properties;
     let placement =
-        Placement { subnets: network.subnets(), security_groups: network.security_groups.clone() };
+        |subnets: Vec<String>| Placement { subnets, security_groups: network.security_groups.clone() };
     let on_fargate = on_fargate(properties, pool);
     let resources = if on_fargate {
-        Resources::Fargate(placement)
+        Resources::Fargate(placement(network.fargate_subnets()))
     } else {
-        Resources::Instances(Box::new(instances(forge, placement, generation, pool)))
+        Resources::Instances(Box::new(instances(forge, placement(network.subnets()), generation, pool)))
     };
     let min_vcpus = if pool == Pool::Work { properties.min_cpus } else { 0 };
     compute_environment::Spec {

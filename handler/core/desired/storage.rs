@@ -42,7 +42,7 @@ pub(super) fn declare(forge: &mut Forge<'_>, network: &mut LazyNetwork<'_>) -> R
             size,
             deployment_type: forge.properties.fsx_deployment_type().as_str().to_owned(),
             throughput: forge.properties.fsx_throughput(),
-            subnet: network.subnets().into_iter().next().unwrap_or_default(),
+            subnet: network.fsx_subnet.unwrap_or_default(),
             security_groups: network.security_groups,
         };
         if let Some((_, observed)) = forge.inventory.find::<Fsx>(&name) {

@@ -60,6 +60,7 @@ pub(crate) fn network() -> Result<Network> {
         vpc: "vpc-1".to_owned(),
         zones: vec![("subnet-1".to_owned(), "euw1-az1".to_owned())],
         security_groups: vec!["sg-1".to_owned()],
+        fsx_subnet: Some("subnet-1".to_owned()),
         lustre_mount_name: None,
         default_key: None,
         images: Vec::new(),

@@ -86,6 +86,7 @@ fn values(reader: &mut Reader<'_>) -> Properties {
         efs_mount: r.read("EfsMount", |v| checks::mount(&scalar(v)?)),
         fsx_size: r.read("FsxSize", |v| integer(v).filter(|&n| n == 1200 || n > 0 && n % 2400 == 0)),
         fsx_name: r.text("FsxName", |t| check::check_fsx_dns(t).is_ok()),
+        fsx_subnet: r.text("FsxSubnet", |t| checks::aws_id("subnet", t)),
         fsx_mount: r.read("FsxMount", |v| checks::mount(&scalar(v)?)),
         fsx_deployment_type: r.one_of("FsxDeploymentType", FsxDeploymentType::ALL),
         fsx_throughput: r.number("FsxThroughput", 50..=1000),

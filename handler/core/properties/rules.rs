@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::read::{Reader, scalar};
 use super::{Fault, Properties, WorkDir, checks};
+use crate::network;
 
 /// Checks all rules. A rule skips properties that already have a fault, because their intended value is unknown.
 pub(super) fn check(properties: &Properties, reader: &mut Reader<'_>) {
@@ -149,6 +150,13 @@ fn provisioning(p: &Properties, rules: &mut Rules<'_, '_>) {
     rules.rule(fargate && p.has_efs(), "FargateHeadEnabled", &efs, "only without EfsCreate and EfsId", hint);
     let fsx = ["FsxSize", "FsxName"];
     rules.rule(fargate && p.has_fsx(), "FargateHeadEnabled", &fsx, "only without FsxSize and FsxName", hint);
+    let (subnets, groups) = (network::FARGATE_SUBNETS, network::FARGATE_SECURITY_GROUPS);
+    let (name, with) = ("Subnets", ["FargateHeadEnabled"]);
+    let allowed = format!("up to {subnets} subnets with FargateHeadEnabled");
+    rules.rule(fargate && p.subnets.len() > subnets, name, &with, &allowed, "Fargate takes no more");
+    let allowed = format!("up to {groups} security groups with FargateHeadEnabled");
+    let name = "SecurityGroups";
+    rules.rule(fargate && p.security_groups.len() > groups, name, &with, &allowed, "Fargate takes no more");
     let broken = fargate && p.head_job_cpus.is_some_and(|cpus| !matches!(cpus, 1 | 2 | 4 | 8 | 16));
     let allowed = "1, 2, 4, 8 or 16 with FargateHeadEnabled";
     rules.rule(broken, "HeadJobCpus", &["FargateHeadEnabled"], allowed, "Fargate has no other sizes");
@@ -226,6 +234,7 @@ fn lustre(p: &Properties, rules: &mut Rules<'_, '_>) {
         "only with FsxSize",
         hint,
     );
+    rules.rule(p.fsx_subnet.is_some() && !made, "FsxSubnet", &["FsxSize"], "only with FsxSize", hint);
     rules.rule(p.fsx_throughput.is_some() && !made, "FsxThroughput", &["FsxSize"], "only with FsxSize", hint);
     let kind = p.fsx_deployment_type();
     let allowed = match kind.throughputs() {

@@ -357,6 +357,7 @@ pub(crate) fn network() -> Network {
             ("subnet-2".to_owned(), "euw1-az2".to_owned()),
         ],
         security_groups: vec!["sg-1".to_owned()],
+        fsx_subnet: Some("subnet-1".to_owned()),
         lustre_mount_name: None,
         default_key: None,
         images: Vec::new(),

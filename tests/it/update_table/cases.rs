@@ -118,11 +118,12 @@ fn instances_queues_network() -> Vec<Case> {
 }
 
 fn storage() -> Vec<Case> {
-    use Effect::{InPlace, NewGeneration, Refused};
+    use Effect::{InPlace, NewGeneration, Nothing, Refused};
     let brought = json!({"EfsId": "{efs}", "VpcId": "{vpc}", "SecurityGroups": ["{group-there}"]});
     let there = json!({"VpcId": "{vpc}", "SecurityGroups": ["{group-there}"]});
     let group = json!({"SecurityGroups": ["{group}"]});
     let lustre = json!({"FsxSize": 1200, "SecurityGroups": ["{group}"]});
+    let lustre_there = json!({"FsxSize": 1200, "VpcId": "{vpc}", "SecurityGroups": ["{group-there}"]});
     let persistent = json!({
         "FsxSize": 1200, "FsxDeploymentType": "PERSISTENT_2", "SecurityGroups": ["{group}"],
     });
@@ -137,6 +138,7 @@ fn storage() -> Vec<Case> {
         case("FsxSize", json!(2400), json!(1200), Refused).with(group.clone()),
         case("FsxSize", json!(1200), NONE, NewGeneration).with(group.clone()).stays(&["fsx"]),
         case("FsxDeploymentType", NONE, json!("PERSISTENT_2"), Refused).with(lustre),
+        case("FsxSubnet", NONE, json!("{subnet}"), Nothing).with(lustre_there),
         case("FsxThroughput", NONE, json!(250), Refused).with(persistent),
         case("FsxName", NONE, json!("{fsx}"), NewGeneration).with(group),
         case("FsxMount", NONE, json!("/data"), NewGeneration).with(brought_lustre),

@@ -95,7 +95,8 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         kind: Kind::Boolean,
         default: "false",
         allowed: "true or false",
-        meaning: "Head jobs run on Fargate; needs SPOT and `Fusion2Enabled`, and no file system.",
+        meaning: "Head jobs run on Fargate; needs SPOT and `Fusion2Enabled`, and no file system. In subnets without a NAT gateway, \
+                  the job definition of the head job must set `assignPublicIp` to ENABLED, or it cannot pull its image.",
         aws: "A Fargate head environment, and a role for head jobs.",
         effects: &[Effect::Replacement],
         update: "",
@@ -234,10 +235,11 @@ pub(super) const NETWORK: &[Property] = &[
     Property {
         name: "Subnets",
         kind: Kind::List,
-        default: "all subnets of the VPC",
-        allowed: "subnets' IDs, such as subnet-0123456789abcdef0",
-        meaning: "Subnets for instances. They need a route to the AWS service endpoints.",
-        aws: "`subnets` of the environments; EFS gets a mount target in each of their zones, FSx uses the first subnet.",
+        default: "all subnets of the VPC that are in Availability Zones",
+        allowed: "subnets' IDs, such as subnet-0123456789abcdef0; up to 16 with `FargateHeadEnabled`",
+        meaning: "Subnets for instances. They need a route to the AWS service endpoints. EFS and Fargate are not available in \
+                  Local Zones, in Wavelength Zones and on Outposts.",
+        aws: "`subnets` of the environments; EFS gets a mount target in each of their zones.",
         effects: &[Effect::NewGeneration],
         update: "",
     },
@@ -245,7 +247,7 @@ pub(super) const NETWORK: &[Property] = &[
         name: "SecurityGroups",
         kind: Kind::List,
         default: "the VPC's default security group",
-        allowed: "security groups' IDs, such as sg-0123456789abcdef0",
+        allowed: "security groups' IDs, such as sg-0123456789abcdef0; up to 5 with `FargateHeadEnabled`",
         meaning: "Security groups of instances. With a file system, they must allow inbound TCP from themselves: 2049 for \
                   EFS, 988 and 1018 to 1023 for Lustre.",
         aws: "`securityGroupIds` of the environments, and of created file systems.",

@@ -44,7 +44,7 @@ pub(super) const PROPERTIES: &[Property] = &[
         default: "none",
         allowed: "1200, or a multiple of 2400",
         meaning: "Creates an FSx for Lustre file system of this many GiB.",
-        aws: "A file system in the first subnet, mounted at boot.",
+        aws: "A file system in `FsxSubnet`, mounted at boot.",
         effects: &[Effect::InPlace, Effect::NewGeneration, Effect::Refused],
         update: "Growing is in place, shrinking is refused; the first size starts a new generation. No Update deletes a file \
                  system: one that is no longer desired is detached, and deleted with the forge.",
@@ -68,6 +68,17 @@ pub(super) const PROPERTIES: &[Property] = &[
         aws: "`PerUnitStorageThroughput` of the file system.",
         effects: &[Effect::Refused],
         update: "The file system holds data: deploy another forge, and copy it.",
+    },
+    Property {
+        name: "FsxSubnet",
+        kind: Kind::Text,
+        default: "the first of the forge's subnets that is in an Availability Zone",
+        allowed: "a subnet's ID, such as subnet-0123456789abcdef0",
+        meaning: "Subnet of the file system: traffic to instances in other zones costs money. Needs `FsxSize`. It must be in the \
+                  VPC of the instances, and not in a Local or Wavelength Zone or on an Outpost.",
+        aws: "`SubnetIds` of the file system.",
+        effects: &[Effect::Nothing],
+        update: "A file system stays in the subnet that it was created in.",
     },
     Property {
         name: "FsxName",

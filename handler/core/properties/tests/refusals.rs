@@ -21,8 +21,8 @@ fn all_faults_are_told_at_once() {
         Type: given "spot", allowed: SPOT or EC2; did you mean SPOT?
         MinCpus: given "many", allowed: an integer from 0 to MaxCpus
         BidPercentage: given "0", allowed: an integer from 1 to 100
-        Subnets: given "subnet-1", allowed: subnets' IDs, such as subnet-0123456789abcdef0
-        Subnets: given "sub", allowed: subnets' IDs, such as subnet-0123456789abcdef0
+        Subnets: given "subnet-1", allowed: subnets' IDs, such as subnet-0123456789abcdef0; up to 16 with `FargateHeadEnabled`
+        Subnets: given "sub", allowed: subnets' IDs, such as subnet-0123456789abcdef0; up to 16 with `FargateHeadEnabled`
         DisposeOnDeletion: given "yes", allowed: true or false
     "#]].assert_eq(&lines(&parse(&raw, &limits()).unwrap_err()));
 }
@@ -180,8 +180,8 @@ fn ids_look_like_ids() {
         expect![[r#"
             ImageId: given "ami-XYZ", allowed: an image's ID, such as ami-0123456789abcdef0
             VpcId: given "vpc-1", allowed: a VPC's ID, such as vpc-0123456789abcdef0
-            Subnets: given "sg-01234567", allowed: subnets' IDs, such as subnet-0123456789abcdef0
-            SecurityGroups: given "subnet-01234567", allowed: security groups' IDs, such as sg-0123456789abcdef0
+            Subnets: given "sg-01234567", allowed: subnets' IDs, such as subnet-0123456789abcdef0; up to 16 with `FargateHeadEnabled`
+            SecurityGroups: given "subnet-01234567", allowed: security groups' IDs, such as sg-0123456789abcdef0; up to 5 with `FargateHeadEnabled`
             EfsId: given "fs-", allowed: a file system's ID, such as fs-0123456789abcdef0
             FsxName: given "fs-01234567", allowed: a DNS name, such as fs-0123456789abcdef0.fsx.eu-west-1.amazonaws.com
         "#]],

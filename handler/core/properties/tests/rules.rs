@@ -85,6 +85,15 @@ fn a_fargate_head_has_its_conditions() {
             HeadJobCpus: given 3, allowed: 1, 2, 4, 8 or 16 with FargateHeadEnabled; Fargate has no other sizes
         "#]],
     );
+    let many = |kind: &str, count: usize| (0..count).map(|n| format!("{kind}-{n:08}")).collect::<Vec<_>>();
+    let networks = json!({
+        "FargateHeadEnabled": true, "Fusion2Enabled": true, "WaveEnabled": true,
+        "Subnets": many("subnet", 17), "SecurityGroups": many("sg", 6),
+    });
+    let faults = parse(&with(networks), &limits()).unwrap_err();
+    let said = lines(&faults);
+    assert!(said.contains("allowed: up to 16 subnets with FargateHeadEnabled"), "{said}");
+    assert!(said.contains("allowed: up to 5 security groups with FargateHeadEnabled"), "{said}");
 }
 
 #[test]
