@@ -13,11 +13,15 @@ use serde_json::json;
 /// EC2's limit for user data, before base64.
 pub const LIMIT: usize = 16 * 1024;
 
-/// The path of the AWS CLI that an instance without Fusion installs.
+/// The path of the AWS CLI that an instance without Fusion installs. Nextflow pipelines know it from the images of old, which
+/// had the CLI of Miniconda there.
 pub const CLI_PATH: &str = "/home/ec2-user/miniconda/bin/aws";
 
 /// The path of Fusion's cache.
 pub const SCRATCH: &str = "/scratch/fusion";
+
+/// The version of the AWS CLI that instances install.
+const AWS_CLI_VERSION: &str = "2.36.31";
 
 /// Settings of every ECS agent.
 const ECS_SETTINGS: [&str; 8] = [
@@ -51,13 +55,33 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Its name in Linux and Miniconda.
+    /// Its name in Linux and in the file names of AWS's archives.
     fn machine(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Arm64 => "aarch64",
         }
     }
+
+    /// The SHA-256 of AWS's archive of the AWS CLI, `awscli-exe-linux-<machine>-<version>.zip`. AWS publishes signatures, but
+    /// no hashes. For another version, download both archives, verify AWS's signatures, and hash the archives.
+    fn aws_cli_sha256(self) -> &'static str {
+        match self {
+            Self::X86_64 => "96ab904b1fec2b49972685aecc1d2e8c0fd0c981d7a81f5dc5d2dd725ace05f1",
+            Self::Arm64 => "7c024344fa8fac7cfefb099d0ad7f75c33c26a0b1296e93edbe92810d3fd45dd",
+        }
+    }
+}
+
+/// Whether an instance installs the AWS CLI for the jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AwsCli {
+    /// It does not: jobs under Fusion need none.
+    None,
+    /// It does, and no job runs on an instance without it.
+    Vital,
+    /// It does, but jobs use the one of `CliPath`. That property can be removed later, and instances stay as they are.
+    Spare,
 }
 
 /// An EFS file system to mount.
@@ -93,8 +117,8 @@ pub struct Boot {
     pub log_group: Option<String>,
     /// The architecture of the instance types.
     pub architecture: Architecture,
-    /// Installs the AWS CLI for the jobs, which jobs under Fusion do not need.
-    pub aws_cli: bool,
+    /// The AWS CLI for the jobs.
+    pub aws_cli: AwsCli,
     /// Puts Fusion's cache on the instance's NVMe disks.
     pub nvme_scratch: bool,
     /// Creates the folder of Fusion's cache.
@@ -159,9 +183,15 @@ fn steps(boot: &Boot) -> Vec<(Vec<&'static str>, String)> {
         let call = call("step", "Fusion scratch", "scratch_folder", &[]);
         steps.push((vec![include_str!("user_data/scratch.sh")], call));
     }
-    if boot.aws_cli {
-        let call = call("step", "AWS CLI", "aws_cli", &[boot.architecture.machine()]);
-        steps.push((vec![include_str!("user_data/aws_cli.sh")], call));
+    let aws_cli = match boot.aws_cli {
+        AwsCli::None => None,
+        AwsCli::Vital => Some("vital_step"),
+        AwsCli::Spare => Some("step"),
+    };
+    if let Some(runner) = aws_cli {
+        let archive = [boot.architecture.machine(), AWS_CLI_VERSION, boot.architecture.aws_cli_sha256()];
+        steps
+            .push((vec![include_str!("user_data/aws_cli.sh")], call(runner, "AWS CLI", "aws_cli", &archive)));
     }
     let mut shared = vec![include_str!("user_data/shared.sh")];
     if let Some(EfsMount { id, path }) = &boot.efs {

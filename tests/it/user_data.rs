@@ -7,7 +7,7 @@ mod sandbox;
 
 use expect_test::expect_file;
 use sandbox::{Sandbox, script_of, tool};
-use tower_forge_core::user_data::{Architecture, Boot, EfsMount, FsxMount, LIMIT, user_data};
+use tower_forge_core::user_data::{Architecture, AwsCli, Boot, EfsMount, FsxMount, LIMIT, user_data};
 
 /// An instance with the AWS CLI and nothing else that is optional.
 fn minimal() -> Boot {
@@ -16,7 +16,7 @@ fn minimal() -> Boot {
         region: "eu-west-1".to_owned(),
         log_group: None,
         architecture: Architecture::X86_64,
-        aws_cli: true,
+        aws_cli: AwsCli::Vital,
         nvme_scratch: false,
         fusion: false,
         efs: None,
@@ -26,7 +26,7 @@ fn minimal() -> Boot {
 }
 
 fn fusion() -> Boot {
-    Boot { aws_cli: false, fusion: true, ..minimal() }
+    Boot { aws_cli: AwsCli::None, fusion: true, ..minimal() }
 }
 
 fn nvme() -> Boot {
@@ -52,7 +52,7 @@ fn with_fsx(boot: Boot) -> Boot {
 fn everything() -> Boot {
     let ecs_config = ["ECS_IMAGE_PULL_BEHAVIOR=default", "ECS_INSTANCE_ATTRIBUTES={\"lab\": \"it's $HOME\"}"];
     Boot {
-        aws_cli: true,
+        aws_cli: AwsCli::Vital,
         architecture: Architecture::Arm64,
         ecs_config: ecs_config.map(str::to_owned).to_vec(),
         ..with_efs(with_fsx(logged(nvme())))
@@ -180,21 +180,61 @@ fn a_package_that_is_there_is_not_fetched() {
 }
 
 #[test]
-fn the_aws_cli_is_a_conda_prefix() {
+fn the_aws_cli_is_aws_own_archive_of_one_version() {
     for (architecture, machine) in [(Architecture::X86_64, "x86_64"), (Architecture::Arm64, "aarch64")] {
         let sandbox = Sandbox::new(machine);
         let run = sandbox.run(&Boot { architecture, ..minimal() });
         assert_eq!(run.code, 0, "{}", run.output);
         let commands = run.commands();
-        let [_, curl, installer, conda, aws] = commands[..] else { panic!("{commands:?}") };
-        assert!(curl.starts_with("curl --fail --silent --show-error --location --retry 5"), "{curl}");
-        let url = format!(" https://repo.anaconda.com/miniconda/Miniconda3-latest-Linux-{machine}.sh");
+        let [_, rpm, dnf, curl, hash, unzip, aws] = commands[..] else { panic!("{commands:?}") };
+        assert_eq!((rpm, dnf), ("rpm --query --quiet unzip", "dnf --assumeyes --quiet install unzip"));
+        assert!(curl.starts_with("curl --fail --silent --show-error --location --proto =https"), "{curl}");
+        let url = format!(" https://awscli.amazonaws.com/awscli-exe-linux-{machine}-2.36.31.zip");
         assert!(curl.ends_with(&url), "{curl}");
-        assert_eq!(installer, "installer -b -f -p /home/ec2-user/miniconda");
-        assert_eq!(conda, "conda install --yes --quiet --override-channels --channel conda-forge awscli");
+        assert_eq!(hash, "sha256sum --check --status");
+        assert!(unzip.starts_with("unzip -q "), "{unzip}");
         assert_eq!(aws, "aws --version");
-        assert!(sandbox.exists("home/ec2-user/miniconda/bin/aws"));
+        // All of it is in the folder above the command's, which Nextflow mounts into tasks.
+        let shim = sandbox.read("home/ec2-user/miniconda/bin/aws");
+        assert!(shim.starts_with("#!/bin/bash\nLD_LIBRARY_PATH="), "{shim}");
+        assert!(shim.ends_with("/home/ec2-user/miniconda/dist/aws \"$@\"\n"), "{shim}");
+        assert!(sandbox.exists("home/ec2-user/miniconda/dist/aws"));
     }
+}
+
+/// Whether the agent was kept off and the instance shut down.
+fn is_unfit(run: &sandbox::Run) -> bool {
+    run.calls.ends_with(&["systemctl mask --now --no-block ecs".to_owned(), "shutdown -h +2".to_owned()])
+}
+
+#[test]
+fn an_instance_without_the_aws_cli_takes_no_job() {
+    let sandbox = Sandbox::new("no-download");
+    sandbox.fail("curl", 1000);
+    let run = sandbox.run(&minimal());
+    assert!(run.code == 1 && is_unfit(&run), "{}", run.output);
+    assert_eq!(run.calls.iter().filter(|call| call.starts_with("curl ")).count(), 5);
+    assert!(run.output.contains("failed: AWS CLI"), "{}", run.output);
+
+    // The real sha256sum, of an archive that is not AWS's.
+    let sandbox = Sandbox::new("wrong-hash");
+    sandbox.use_real("sha256sum");
+    let run = sandbox.run(&minimal());
+    assert!(run.code == 1 && is_unfit(&run), "{}", run.output);
+    assert!(run.output.contains("does not have the SHA-256 96ab904b"), "{}", run.output);
+    assert!(
+        !run.calls.iter().any(|call| call.starts_with("unzip")),
+        "it is not even unpacked: {:?}",
+        run.calls
+    );
+}
+
+#[test]
+fn an_image_with_its_own_aws_cli_needs_no_download() {
+    let sandbox = Sandbox::new("spare");
+    sandbox.fail("curl", 1000);
+    let run = sandbox.run(&Boot { aws_cli: AwsCli::Spare, ..minimal() });
+    assert!(run.code == 1 && !is_unfit(&run), "{}", run.output);
 }
 
 #[test]
@@ -347,8 +387,8 @@ fn a_step_that_fails_is_named_and_the_others_go_on() {
         ("lvcreate", "Fusion scratch on NVMe disks"),
         ("mkfs.xfs", "Fusion scratch on NVMe disks"),
         ("curl", "AWS CLI"),
-        ("installer", "AWS CLI"),
-        ("conda", "AWS CLI"),
+        ("sha256sum", "AWS CLI"),
+        ("unzip", "AWS CLI"),
         ("aws", "AWS CLI"),
     ];
     for (command, step) in steps {
@@ -372,7 +412,7 @@ fn a_step_that_fails_is_named_and_the_others_go_on() {
             sandbox.exists("etc/ecs/ecs.config") && sandbox.mode("scratch/fusion") == 0o1777,
             "{command}"
         );
-        assert!(!run.calls.iter().any(|call| call.starts_with("shutdown")), "{command}: {:?}", run.calls);
+        assert_eq!(is_unfit(&run), step == "AWS CLI", "{command}: {:?}", run.calls);
     }
 }
 
@@ -380,7 +420,7 @@ fn a_step_that_fails_is_named_and_the_others_go_on() {
 fn a_download_that_fails_once_is_tried_again() {
     let sandbox = Sandbox::new("again");
     sandbox.fail("dnf", 1);
-    sandbox.fail("conda", 2);
+    sandbox.fail("curl", 2);
     let run = sandbox.run(&with_efs(minimal()));
     assert_eq!(run.code, 0, "{}", run.output);
     assert_eq!(run.calls.iter().filter(|call| *call == "sleep 15").count(), 3);

@@ -14,7 +14,7 @@ use crate::resources::compute_environment::{
     self, ComputeEnvironment, Instances, Lifecycle, Placement, Resources,
 };
 use crate::resources::launch_template::{self, LaunchTemplate, RootVolume};
-use crate::user_data::{self, Architecture, Boot, EfsMount, FsxMount};
+use crate::user_data::{self, Architecture, AwsCli, Boot, EfsMount, FsxMount};
 
 /// The defaults of gp3 volumes.
 const GP3_IOPS: i32 = 3000;
@@ -116,7 +116,11 @@ pub(super) fn boot(cx: &Context, properties: &Properties, ids: &Ids, lustre: (St
         region: cx.region.clone(),
         log_group: Some(cx.names.log_group()),
         architecture: if properties.arm64_enabled { Architecture::Arm64 } else { Architecture::X86_64 },
-        aws_cli: !properties.fusion2_enabled,
+        aws_cli: match (properties.cli_path(), &properties.cli_path) {
+            (None, _) => AwsCli::None,
+            (Some(_), None) => AwsCli::Vital,
+            (Some(_), Some(_)) => AwsCli::Spare,
+        },
         nvme_scratch: properties.nvme_storage_enabled,
         fusion: properties.fusion2_enabled,
         efs,

@@ -85,7 +85,7 @@ finish() {
   printf -v names ', %s' "${failed[@]}"
   say "failed: ${names:2}"
   if ((unfit)); then
-    # A job would write to the root volume instead, and nobody would know before the data are gone.
+    # A job would fail, or write to the root volume instead, and nobody would know before the data are gone.
     say 'no job may run on this instance: its ECS agent stays off, and so does the instance, in two minutes'
     systemctl mask --now --no-block ecs
     # Two minutes, so that the log gets out. The instance's group then starts another.

@@ -17,6 +17,8 @@ pub(super) struct Case {
     pub(super) effect: Effect,
     /// The ends of names of resources that stay although a fresh forge would not have them.
     pub(super) stays: &'static [&'static str],
+    /// The kind of resources that keep the content with which they were created.
+    pub(super) keeps: &'static str,
 }
 
 impl Case {
@@ -28,6 +30,10 @@ impl Case {
         Self { stays, ..self }
     }
 
+    fn keeps(self, keeps: &'static str) -> Self {
+        Self { keeps, ..self }
+    }
+
     /// For messages.
     pub(super) fn title(&self) -> String {
         format!("{} from {} to {} with {}", self.name, self.from, self.to, self.with)
@@ -35,7 +41,7 @@ impl Case {
 }
 
 fn case(name: &'static str, from: Value, to: Value, effect: Effect) -> Case {
-    Case { name, with: json!({}), from, to, effect, stays: &[] }
+    Case { name, with: json!({}), from, to, effect, stays: &[], keeps: "" }
 }
 
 /// All cases. `{vpc}`, `{subnet}`, `{group}`, `{efs}` and the like stand for resources of the account.
@@ -62,7 +68,7 @@ fn work_and_fusion() -> Vec<Case> {
         case("Fusion2Enabled", json!(true), NONE, NewGeneration).with(json!({"WaveEnabled": true})),
         case("NvmeStorageEnabled", NONE, json!(true), NewGeneration).with(fusion.clone()),
         case("FusionSnapshots", NONE, json!(true), Config).with(fusion),
-        case("CliPath", NONE, json!("/opt/aws/bin/aws"), Config),
+        case("CliPath", NONE, json!("/opt/aws/bin/aws"), Config).keeps("launch_templates"),
     ]
 }
 

@@ -12,8 +12,6 @@ use tower_forge_core::user_data::{Boot, user_data};
 /// is told to.
 const STAND_IN: &str = r#"#!/bin/bash
 name=${0##*/}
-# bash runs the downloaded installer under the name of a temporary file.
-if [[ $name == tmp.* ]]; then name=installer; fi
 echo "$name $*" >>"$SANDBOX/calls"
 if [[ -e $SANDBOX/output/$name ]]; then cat "$SANDBOX/output/$name"; fi
 if [[ -e $SANDBOX/failures/$name ]]; then
@@ -33,8 +31,7 @@ case $name in
     while (($# > 1)) && [[ $1 != --output ]]; do shift; done
     cat "$SANDBOX/stand-in" >"$2"
     ;;
-  installer) install "$4/bin/conda" ;;
-  conda) install "${0%/*}/aws" ;;
+  unzip) install "$4/aws/dist/aws" ;;
   dnf)
     if [[ $* == *amazon-cloudwatch-agent ]]; then
       install "$TOWER_FORGE_ROOT/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
@@ -43,7 +40,7 @@ case $name in
 esac
 "#;
 
-const STAND_INS: [&str; 17] = [
+const STAND_INS: [&str; 19] = [
     "chattr",
     "curl",
     "dnf",
@@ -55,10 +52,12 @@ const STAND_INS: [&str; 17] = [
     "mountpoint",
     "pvcreate",
     "rpm",
+    "sha256sum",
     "shutdown",
     "sleep",
     "sysctl",
     "systemctl",
+    "unzip",
     "vgcreate",
     "yum",
 ];
@@ -113,6 +112,11 @@ impl Sandbox {
     /// A command fails so many times.
     pub(super) fn fail(&self, name: &str, times: usize) {
         fs::write(self.folder.join("failures").join(name), times.to_string()).unwrap();
+    }
+
+    /// A command is that of this machine.
+    pub(super) fn use_real(&self, name: &str) {
+        fs::remove_file(self.folder.join("bin").join(name)).unwrap();
     }
 
     /// A command is there, and succeeds.

@@ -61,10 +61,12 @@ pub(super) const WORK: &[Property] = &[
         kind: Kind::Text,
         default: "/home/ec2-user/miniconda/bin/aws",
         allowed: "an absolute path that ends in /bin/aws, such as /opt/conda/bin/aws, of letters, digits and -_.+=@",
-        meaning: "Path of the AWS CLI on the instances, for images that bring their own. Not with `Fusion2Enabled`.",
-        aws: "Nothing.",
+        meaning: "Path of the AWS CLI on the instances, for images that bring their own. Nextflow mounts the folder above `bin` into \
+                  each task, so the CLI must bring its own Python and libraries. Not with `Fusion2Enabled`. Without it, instances \
+                  install the AWS CLI at boot, from an archive of AWS with a pinned hash, and take no jobs if that fails.",
+        aws: "Instances of new generations take jobs even if they cannot download the forge's own CLI.",
         effects: &[Effect::Config],
-        update: "",
+        update: "Instances of existing generations do not change.",
     },
 ];
 
