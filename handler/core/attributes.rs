@@ -93,6 +93,7 @@ fn config(cx: &Context, properties: &Properties, execution: String) -> NextflowC
         job_role: properties.compute_job_role.clone(),
         execution_role: Some(execution),
         log_group: properties.log_group.clone(),
+        share_identifier: properties.share_identifier().map(str::to_owned),
         spot: properties.is_spot(),
         environment: properties
             .environment

@@ -39,6 +39,8 @@ pub struct NextflowConfig {
     pub execution_role: Option<String>,
     /// The log group of the tasks, if it is not Batch's default.
     pub log_group: Option<String>,
+    /// The share of the tasks in a queue with fair-share scheduling.
+    pub share_identifier: Option<String>,
     /// The instances are Spot instances.
     pub spot: bool,
     /// Environment variables of the tasks.
@@ -116,13 +118,14 @@ fn process(config: &NextflowConfig, text: &mut Text) {
 
 /// The scope `aws.batch`.
 fn batch(config: &NextflowConfig, text: &mut Text) {
-    let roles_and_paths = [
+    let texts = [
         ("cliPath", &config.cli_path),
         ("jobRole", &config.job_role),
         ("executionRole", &config.execution_role),
         ("logsGroup", &config.log_group),
+        ("shareIdentifier", &config.share_identifier),
     ];
-    for (name, value) in roles_and_paths {
+    for (name, value) in texts {
         if let Some(value) = value {
             text.setting(name, &quoted(value));
         }
@@ -242,6 +245,7 @@ mod tests {
             job_role: Some(role("Job")),
             execution_role: Some(role("Execution")),
             log_group: Some("/lab/jobs".to_owned()),
+            share_identifier: Some("nf".to_owned()),
             environment: BTreeMap::from([("LAB".to_owned(), "it's ours".to_owned())]),
             head_job: Map::from_iter([
                 ("cpus".to_owned(), 4.into()),

@@ -123,8 +123,10 @@ pub struct Properties {
     // The queues.
     /// Seconds after which Batch cancels a RUNNABLE job that cannot run.
     pub job_state_time_limit: Option<i32>,
-    /// Fair-share scheduling policy of the work queue.
+    /// Fair-share scheduling policy of the work and DRAGEN queues.
     pub scheduling_policy_arn: Option<String>,
+    /// Share of the tasks in a queue with a policy; see [`Properties::share_identifier`].
+    pub share_identifier: Option<String>,
 
     // The network.
     /// VPC; the default one where absent.

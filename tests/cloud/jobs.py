@@ -6,6 +6,7 @@ A test starts and ends jobs through the control API; their treatment by Batch fo
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from typing import Any
@@ -68,11 +69,28 @@ def submitjob(self: BatchResponse) -> str:
         rules.missing(world, "job-queue", request.get("jobQueue"))
     if queue.state != "ENABLED":
         rules.refuse(f"Job queue {queue.arn} is not in ENABLED state")  # unconfirmed
+    _share(queue, request)
     needs = (request.get("containerOverrides") or {}).get("resourceRequirements", [])
     wanted = next((float(each["value"]) for each in needs if each["type"] == "VCPU"), 1)
     job = add_job(world, queue, wanted, request["jobName"])
     world.settle()
     return json.dumps({"jobId": job.id, "jobName": job.name, "jobArn": job.arn})
+
+
+def _share(queue: Queue, request: Shape) -> None:
+    """Batch: a queue with a fair-share policy takes only jobs with a share, and any other queue only jobs without."""
+    share = request.get("shareIdentifier")
+    if queue.scheduling_policy is None:
+        if share is not None:
+            rules.refuse("shareIdentifier can be specified only for a fair-share job queue.")  # unconfirmed
+        return
+    if share is None:
+        rules.refuse("shareIdentifier must be specified.")  # boto/boto3 #3158, of a real account
+    if not re.fullmatch(r"[A-Za-z0-9]{1,255}\*?", share):
+        rules.refuse("shareIdentifier is limited to 255 alphanumeric characters.")  # unconfirmed
+    # nextflow-io/nextflow #3505, of a real account; Nextflow has sent 0 ever since.
+    if request.get("schedulingPriorityOverride") is None:
+        rules.refuse("Either schedulingPriority in job definition or schedulingPriorityOverride should be specified.")
 
 
 def add_job(world: World, queue: Queue, wanted: float, name: str) -> Job:

@@ -202,3 +202,19 @@ def test_minvcpus_keep_instances(stage: Stage) -> None:
     stage.batch.update_compute_environment(computeEnvironment="one", computeResources={"minvCpus": 0})
     stage.after(10)
     assert stage.look()["computeResources"]["desiredvCpus"] == 0
+
+
+def test_a_fair_share_queue_takes_jobs_with_a_share_and_no_other_queue_does(stage: Stage) -> None:
+    stage.environment()
+    policy = stage.seed(scheduling_policy={"name": "fair"})["scheduling_policy"]["arn"]
+    stage.queue("fair", "one", schedulingPolicyArn=policy)
+    stage.queue("fifo", "one")
+    job: dict[str, Any] = {"jobName": "j", "jobDefinition": "d"}
+    submit = stage.batch.submit_job
+    assert refused(submit, **job, jobQueue="fair") == ("ClientException", "shareIdentifier must be specified.")
+    assert "schedulingPriorityOverride" in refused(submit, **job, jobQueue="fair", shareIdentifier="nf")[1]
+    share: dict[str, Any] = {"shareIdentifier": "nf", "schedulingPriorityOverride": 0}
+    assert submit(**job, jobQueue="fair", **share)["jobId"]
+    assert refused(submit, **job, jobQueue="fair", **share | {"shareIdentifier": "n-f"})[0] == "ClientException"
+    assert refused(submit, **job, jobQueue="fifo", **share)[0] == "ClientException"
+    assert submit(**job, jobQueue="fifo")["jobId"]

@@ -78,6 +78,7 @@ fn rules() -> Vec<(Value, &'static [&'static str])> {
         (json!({"Type": "EC2", "BidPercentage": 50}), &["BidPercentage", "only with Type: SPOT"]),
         (json!({"BidPercentage": 101}), &["BidPercentage: given \"101\", allowed: an integer from 1 to 100"]),
         (json!({"Type": "EC2", "OnDemandFallback": true}), &["OnDemandFallback", "only with Type: SPOT"]),
+        (json!({"ShareIdentifier": "blue"}), &["ShareIdentifier", "only with SchedulingPolicyArn"]),
         (json!({"MinCpus": 101}), &["MinCpus: given \"101\", allowed: up to MaxCpus"]),
         (json!({"EfsCreate": true, "EfsId": "fs-0123456789abcdef0"}), &["EfsId", "only without EfsCreate"]),
         (

@@ -82,6 +82,7 @@ class Config(unittest.TestCase):
         self.assertEqual(string(found["aws.batch.jobRole"]), "arn:aws:iam::123456789012:role/Job")
         self.assertEqual(string(found["aws.batch.executionRole"]), "arn:aws:iam::123456789012:role/Execution")
         self.assertEqual(string(found["aws.batch.logsGroup"]), "/lab/jobs")
+        self.assertEqual(string(found["aws.batch.shareIdentifier"]), "nf")
         self.assertEqual(found["fusion.snapshots"], ["true"])
         self.assertEqual(found["process.maxRetries"], ["7"], "the user's own setting comes last")
 

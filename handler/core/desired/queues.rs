@@ -21,6 +21,18 @@ const SLOTS: usize = 3;
 /// An existing environment.
 type Environment<'a> = (&'a Existing, &'a compute_environment::Observed);
 
+/// The scheduling policy of a queue: tasks of a DRAGEN queue bear the same share identifier as the others, and only a queue with
+/// a policy takes it. A queue that was created without one cannot gain one.
+fn scheduling_policy(forge: &Forge<'_>, pool: Pool, name: &str) -> Option<String> {
+    let existing = forge.inventory.find::<JobQueue>(name);
+    let has_one = match pool {
+        Pool::Work => true,
+        Pool::Dragen => existing.is_none_or(|(_, queue)| queue.scheduling_policy.is_some()),
+        Pool::Head | Pool::OnDemand => false,
+    };
+    forge.properties.scheduling_policy_arn.clone().filter(|_| has_one)
+}
+
 /// Declares the queues, and the environments that retire.
 pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
     let properties = forge.properties;
@@ -46,7 +58,7 @@ pub(super) fn declare(forge: &mut Forge<'_>, pools: &Pools) -> Result<()> {
             priority,
             order: order.iter().map(|id| forge.cx.environment_arn(&id.name)).collect(),
             time_limit: properties.job_state_time_limit,
-            scheduling_policy: properties.scheduling_policy_arn.clone().filter(|_| pool == Pool::Work),
+            scheduling_policy: scheduling_policy(forge, pool, &name),
         };
         forge.declare::<JobQueue>(name, spec, &wanted);
         if has_identity {

@@ -305,6 +305,28 @@ fn a_work_queue_is_adopted_after_all_that_it_does_not_hold_up() {
     assert!(before.iter().any(|id| id.kind == Kind::LogGroup) && before.len() > 5, "{before:?}");
 }
 
+/// Its jobs bear the share identifier of all tasks, which only a queue with a policy takes.
+#[test]
+fn a_new_dragen_queue_has_the_scheduling_policy_too() {
+    let policy = "arn:aws:batch:eu-west-1:123456789012:scheduling-policy/fair";
+    let fair = properties(json!({"DragenEnabled": "true", "SchedulingPolicyArn": policy}));
+    let policies = |inventory: &Inventory| {
+        let draft = Draft::of(&context(), &fair);
+        let all = desired(&context(), &fair, &draft, &network(), inventory).unwrap();
+        let policy = |queue: &Desired| match &queue.spec {
+            Some(Spec::JobQueue(spec)) => Some((queue.id.name.clone(), spec.scheduling_policy.is_some())),
+            _ => None,
+        };
+        all.iter().filter_map(policy).collect::<BTreeMap<String, bool>>()
+    };
+    let of = |dragen| {
+        let queues = [("dragen", dragen), ("head", false), ("work", true)];
+        BTreeMap::from(queues.map(|(pool, has_one)| (format!("TowerForge-Cafe-{pool}"), has_one)))
+    };
+    assert_eq!(policies(&Inventory::default()), of(true));
+    assert_eq!(policies(&forge_of(&fair)), of(false), "an older queue has none, and cannot gain one");
+}
+
 #[test]
 fn limits_change_in_place() {
     let inventory = forge_of(&properties(json!({})));

@@ -162,6 +162,11 @@ pub(super) fn block(text: &str, max_bytes: usize) -> bool {
     text.len() <= max_bytes && text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
 }
 
+/// A share identifier, of which Batch takes letters and digits (Batch API, `SubmitJob`).
+pub(super) fn share_identifier(text: &str) -> bool {
+    made_of(text, 1, 255, |c| c.is_ascii_alphanumeric())
+}
+
 /// A log group's name.
 pub(super) fn log_group(text: &str) -> bool {
     made_of(text, 1, 512, |c| c.is_ascii_alphanumeric() || "._-/#".contains(c))

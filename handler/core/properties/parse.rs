@@ -73,6 +73,7 @@ fn values(reader: &mut Reader<'_>) -> Properties {
         ecs_config: ecs_config(r),
         job_state_time_limit: r.number("JobStateTimeLimit", 600..=86400),
         scheduling_policy_arn: scheduling_policy(r),
+        share_identifier: r.text("ShareIdentifier", checks::share_identifier),
         vpc_id: r.text("VpcId", |t| checks::aws_id("vpc", t)),
         subnets: r.set("Subnets", |t| checks::aws_id("subnet", t)),
         security_groups: r.set("SecurityGroups", |t| checks::aws_id("sg", t)),

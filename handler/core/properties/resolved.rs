@@ -191,6 +191,11 @@ impl Properties {
         (!self.fusion2_enabled).then(|| self.cli_path.as_deref().unwrap_or(CLI_PATH))
     }
 
+    /// Share of the tasks, which a queue with a scheduling policy requires and any other refuses.
+    pub fn share_identifier(&self) -> Option<&str> {
+        self.scheduling_policy_arn.is_some().then(|| self.share_identifier.as_deref().unwrap_or("nf"))
+    }
+
     /// Log group that jobs write to.
     pub fn log_group(&self) -> &str {
         self.log_group.as_deref().unwrap_or("/aws/batch/job")

@@ -138,6 +138,10 @@ fn provisioning(p: &Properties, rules: &mut Rules<'_, '_>) {
     rules.rule(p.bid_percentage.is_some() && on_demand, "BidPercentage", &["Type"], spot_only, hint);
     let hint = "all instances are on-demand already";
     rules.rule(p.on_demand_fallback && on_demand, "OnDemandFallback", &["Type"], spot_only, hint);
+    let hint = "a first-in, first-out queue refuses jobs with one";
+    let broken = p.share_identifier.is_some() && p.scheduling_policy_arn.is_none();
+    let with = ["SchedulingPolicyArn"];
+    rules.rule(broken, "ShareIdentifier", &with, "only with SchedulingPolicyArn", hint);
     rules.rule(p.min_cpus > p.max_cpus, "MinCpus", &["MaxCpus"], "up to MaxCpus", "");
 
     let fargate = p.fargate_head_enabled;

@@ -28,7 +28,7 @@ fn on_demand() -> Case {
             "VpcId": "VPC", "Subnets": ["SUBNET_A"], "SecurityGroups": ["GROUP"],
             "ImageId": "ami-0123456789abcdef0", "Ec2KeyPair": "lab", "EcsConfig": "ECS_LOGLEVEL=warn",
             "EbsBootSize": 200, "EbsThroughput": 250, "EbsIops": 4000, "EbsKmsKeyId": "alias/lab",
-            "JobStateTimeLimit": 1200, "SchedulingPolicyArn": "POLICY", "CliPath": "/opt/conda/bin/aws",
+            "JobStateTimeLimit": 1200, "SchedulingPolicyArn": "POLICY", "ShareIdentifier": "blue", "CliPath": "/opt/conda/bin/aws",
             "AllowBuckets": ["s3://references/human"], "ExecutionRole": "ROLE/execution",
             "HeadJobRole": "ROLE/head", "ComputeJobRole": "ROLE/task", "PermissionsBoundary": "BOUNDARY",
             "InstanceRolePolicies": ["arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"],
@@ -62,6 +62,7 @@ fn on_demand() -> Case {
                     && it.work().get("imageId").is_none()
                     && it.template().get("ImageId").is_none()
             }),
+            ("ShareIdentifier", |it| it.config("shareIdentifier = 'blue'")),
             ("Ec2KeyPair", |it| it.work()["ec2KeyPair"] == "lab"),
             ("EcsConfig", |it| it.boots_with("'ECS_LOGLEVEL=warn'")),
             ("EbsBootSize", |it| it.root()["VolumeSize"] == 200),

@@ -99,7 +99,7 @@ fn environments() -> Vec<Case> {
 }
 
 fn instances_queues_network() -> Vec<Case> {
-    use Effect::{InPlace, NewGeneration, Replacement};
+    use Effect::{Config, InPlace, NewGeneration, Replacement};
     let arm = json!({"FargateHeadEnabled": true, "WaveEnabled": true, "Fusion2Enabled": true});
     vec![
         case("ImageId", NONE, json!("ami-0123456789abcdef0"), NewGeneration),
@@ -112,6 +112,8 @@ fn instances_queues_network() -> Vec<Case> {
         case("SchedulingPolicyArn", json!("{policy-1}"), json!("{policy-2}"), InPlace),
         case("SchedulingPolicyArn", NONE, json!("{policy-1}"), Replacement),
         case("SchedulingPolicyArn", json!("{policy-1}"), NONE, Replacement),
+        case("ShareIdentifier", NONE, json!("blue"), Config)
+            .with(json!({"SchedulingPolicyArn": "{policy-1}"})),
         case("VpcId", NONE, json!("{vpc}"), NewGeneration),
         case("Subnets", NONE, json!(["{subnet}"]), NewGeneration),
         case("SecurityGroups", NONE, json!(["{group}"]), NewGeneration),

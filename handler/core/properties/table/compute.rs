@@ -212,11 +212,23 @@ pub(super) const QUEUES: &[Property] = &[
         kind: Kind::Text,
         default: "none: first in, first out",
         allowed: "the ARN of a Batch scheduling policy of this account and region",
-        meaning: "Fair-share scheduling on the work queue.",
-        aws: "`schedulingPolicyArn` of the work queue.",
+        meaning: "Fair-share scheduling on the work queue, and on the DRAGEN queue. Jobs need a `ShareIdentifier`.",
+        aws: "`schedulingPolicyArn` of the work queue and of the DRAGEN queue.",
         effects: &[Effect::InPlace, Effect::Replacement],
         update: "Replacing one policy with another happens in place; adding the first or removing the last replaces the \
                  forge.",
+    },
+    Property {
+        name: "ShareIdentifier",
+        kind: Kind::Text,
+        default: "nf with `SchedulingPolicyArn`",
+        allowed: "up to 255 letters and digits",
+        meaning: "The share that tasks count against; a queue with fair-share scheduling refuses jobs without one. Pipelines that \
+                  are to share the queue fairly need different ones: set `aws.batch.shareIdentifier` in each pipeline's own \
+                  configuration. Needs `SchedulingPolicyArn`.",
+        aws: "Nothing: Nextflow sets it on each job.",
+        effects: &[Effect::Config],
+        update: "",
     },
 ];
 
