@@ -31,6 +31,8 @@ pub mod documents {
         LazyLock::new(|| read(include_str!("../../policies/nextflow-policy.json")));
     /// The work bucket and `AllowBuckets`.
     pub static S3: Document = LazyLock::new(|| read(include_str!("../../policies/s3-policy.json")));
+    /// `ReadBuckets`.
+    pub static S3_READ: Document = LazyLock::new(|| read(include_str!("../../policies/s3-read-policy.json")));
     /// The roles that Nextflow writes into job definitions.
     pub static PASS_ROLE: Document =
         LazyLock::new(|| read(include_str!("../../policies/pass-role-policy.json")));

@@ -169,6 +169,9 @@ pub struct Properties {
     // Permissions.
     /// Names of additional buckets that tasks may read and write, sorted; see [`Properties::buckets`].
     pub allow_buckets: Vec<String>,
+    /// More buckets, or prefixes in them (`bucket/prefix`), that tasks may read, sorted; `*` for all. See
+    /// [`Properties::read_buckets`].
+    pub read_buckets: Vec<String>,
     /// ECS task execution role, instead of the forge's own.
     pub execution_role: Option<String>,
     /// Role of the head job.

@@ -21,6 +21,8 @@ SAMPLE: Values = {
     "JobLogGroup": "/aws/batch/job",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000",
     "Bucket": ["example-genomics", "example-references"],
+    "ReadBucket": ["nf-core-awsmegatests", "ngi-igenomes"],
+    "ReadObject": ["nf-core-awsmegatests/*", "ngi-igenomes/*"],
     "JobRole": ["arn:aws:iam::123456789012:role/TowerForge-2CeQImw0JjWrMM0tRDGRZ7-ExecutionRole"],
     "Boundary": ["arn:aws:iam::123456789012:policy/towerforge/Boundary"],
     "AllowedBucket": ["*"],

@@ -57,7 +57,7 @@ def test_a_document_fits_its_limit(name: str) -> None:
 
 
 def test_the_inline_policies_of_an_instance_role_fit_together() -> None:
-    inline = ["nextflow", "s3", "pass-role", "cloudwatch-agent", "secrets-policy-instance-role"]
+    inline = ["nextflow", "s3", "s3-read", "pass-role", "cloudwatch-agent", "secrets-policy-instance-role"]
     values = {"Partition": "aws-us-gov", "Region": "ap-southeast-2", "Prefix": "A" * 20}
     files = [name if "policy" in name else f"{name}-policy" for name in inline]
     size = sum(permissions.size(documents.load(f"{name}.json", **values)) for name in files)

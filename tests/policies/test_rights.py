@@ -19,6 +19,7 @@ ROLES: dict[str, tuple[list[str], list[str]]] = {
         [
             "nextflow-policy.json",
             "s3-policy.json",
+            "s3-read-policy.json",
             "pass-role-policy.json",
             "cloudwatch-agent-policy.json",
             "secrets-policy-instance-role.json",
@@ -28,7 +29,7 @@ ROLES: dict[str, tuple[list[str], list[str]]] = {
     "FleetRole": (["AmazonEC2SpotFleetTaggingRole"], []),
     "FargateRole": (
         [],
-        ["nextflow-policy.json", "s3-policy.json", "pass-role-policy.json", "secrets-policy-instance-role.json"],
+        ["nextflow-policy.json", "s3-policy.json", "s3-read-policy.json", "pass-role-policy.json", "secrets-policy-instance-role.json"],
     ),
 }
 

@@ -19,6 +19,7 @@ type Policy = (&'static str, &'static Document);
 const NEXTFLOW: Policy = ("nextflow-policy", &documents::NEXTFLOW);
 const PASS_ROLE: Policy = ("pass-role-policy", &documents::PASS_ROLE);
 const S3: Policy = ("s3-policy", &documents::S3);
+const S3_READ: Policy = ("s3-read-policy", &documents::S3_READ);
 const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", &documents::CLOUDWATCH_AGENT);
 const KMS: Policy = ("kms-policy", &documents::KMS);
 const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
@@ -97,8 +98,8 @@ fn policies(properties: &Properties, kind: RoleKind) -> Vec<Policy> {
     let mut policies = match kind {
         RoleKind::Service if properties.ebs_kms_key_id.is_some() => vec![KMS],
         RoleKind::Service | RoleKind::Fleet | RoleKind::Execution => Vec::new(),
-        RoleKind::Instance => vec![CLOUDWATCH_AGENT, S3],
-        RoleKind::Fargate => vec![S3],
+        RoleKind::Instance => vec![CLOUDWATCH_AGENT, S3, S3_READ],
+        RoleKind::Fargate => vec![S3, S3_READ],
     };
     // With a head job on Fargate the instances run tasks only, which submit nothing.
     let runs_head = match kind {
@@ -162,6 +163,16 @@ fn values(cx: &Context, properties: &Properties) -> Values {
     let roles: BTreeSet<String> = roles.into_iter().flatten().collect();
     values.many.insert("JobRole", roles.into_iter().collect());
     values.many.insert("Bucket", properties.buckets().into_iter().collect());
+    let readable = properties.read_buckets();
+    let buckets: BTreeSet<String> =
+        readable.iter().map(|given| given.split('/').next().unwrap_or_default().to_owned()).collect();
+    values.many.insert("ReadBucket", buckets.into_iter().collect());
+    let objects = readable.iter().flat_map(|given| {
+        // A prefix may be that of a single object.
+        let itself = given.contains('/').then(|| given.clone());
+        itself.into_iter().chain([format!("{given}/*")])
+    });
+    values.many.insert("ReadObject", objects.collect());
     values
 }
 

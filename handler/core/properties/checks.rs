@@ -50,6 +50,15 @@ pub(super) fn bucket_of(text: &str) -> Option<String> {
     if bucket(text) { Some(text.to_owned()) } else { s3(text).map(|(name, _)| name) }
 }
 
+/// `bucket` or `bucket/prefix` of a bucket's name, or of an S3 URL with or without a prefix; `*` for all buckets.
+pub(super) fn read_bucket(text: &str) -> Option<String> {
+    if text == "*" || bucket(text) {
+        return Some(text.to_owned());
+    }
+    let (name, prefix) = s3(text)?;
+    Some(if prefix.is_empty() { name } else { format!("{name}/{prefix}") })
+}
+
 /// Nextflow's work directory.
 pub(super) fn work_dir(text: &str) -> Option<WorkDir> {
     match s3(text) {

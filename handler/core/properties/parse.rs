@@ -1,5 +1,7 @@
 //! Parsing of CloudFormation's properties, one line for each.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::read::{Reader, did_you_mean, integer, scalar, text_block};
@@ -92,6 +94,7 @@ fn values(reader: &mut Reader<'_>) -> Properties {
         fsx_deployment_type: r.one_of("FsxDeploymentType", FsxDeploymentType::ALL),
         fsx_throughput: r.number("FsxThroughput", 50..=1000),
         allow_buckets: allow_buckets(r),
+        read_buckets: read_buckets(r),
         execution_role: role(r, "ExecutionRole"),
         head_job_role: role(r, "HeadJobRole"),
         compute_job_role: role(r, "ComputeJobRole"),
@@ -164,6 +167,12 @@ fn allow_buckets(r: &mut Reader<'_>) -> Vec<String> {
     buckets.sort();
     buckets.dedup();
     buckets
+}
+
+fn read_buckets(r: &mut Reader<'_>) -> Vec<String> {
+    let given = r.set("ReadBuckets", |text| checks::read_bucket(text).is_some());
+    let buckets: BTreeSet<_> = given.iter().filter_map(|text| checks::read_bucket(text)).collect();
+    buckets.into_iter().collect()
 }
 
 /// A role of this account that the function's deployer allows stacks to name.

@@ -9,6 +9,8 @@ use super::{AllocStrategy, FsxDeploymentType, Identity, Properties, Provisioning
 
 /// Where the AWS CLI is on an instance of ours.
 const CLI_PATH: &str = "/home/ec2-user/miniconda/bin/aws";
+/// Public buckets of reference data and test data that nf-core pipelines read.
+const PUBLIC_DATA: &[&str] = &["nf-core-awsmegatests", "ngi-igenomes"];
 /// Families with NVMe disks, for `NvmeStorageEnabled`.
 const NVME: &[&str] = &["c5ad", "c5d", "c6id", "i3", "i4i", "m5ad", "m5d", "m6id", "r5ad", "r5d", "r6id"];
 /// The same for Graviton.
@@ -199,6 +201,14 @@ impl Properties {
     /// Log group that jobs write to.
     pub fn log_group(&self) -> &str {
         self.log_group.as_deref().unwrap_or("/aws/batch/job")
+    }
+
+    /// What tasks may read besides: buckets, or prefixes in them.
+    pub fn read_buckets(&self) -> Vec<String> {
+        if self.read_buckets.is_empty() {
+            return PUBLIC_DATA.iter().map(ToString::to_string).collect();
+        }
+        self.read_buckets.clone()
     }
 
     /// Buckets that tasks may read and write: that of the work directory, and `AllowBuckets`.

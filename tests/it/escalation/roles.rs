@@ -91,13 +91,16 @@ pub(super) async fn under_the_boundary(aws: &TestAccount) -> Vec<Row> {
 #[tokio::test]
 async fn the_roles_of_a_forge_reach_what_it_needs_and_no_more() {
     // The role, the action that it asks for, and whether it is allowed.
-    const CASES: [(&str, Ask, bool); 30] = [
+    const CASES: [(&str, Ask, bool); 33] = [
         ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::lab-data/work/a", None), true),
         ("InstanceRole", ("s3:PutObject", "arn:aws:s3:::lab-data/work/a", None), true),
         ("InstanceRole", ("s3:ListBucket", "arn:aws:s3:::lab-data", None), true),
         ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::lab-references/hg38", None), true),
         ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::lab-other/a", None), false),
         ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::lab-data-2/a", None), false),
+        ("InstanceRole", ("s3:GetObject", "arn:aws:s3:::ngi-igenomes/igenomes/Homo_sapiens/a", None), true),
+        ("InstanceRole", ("s3:ListBucket", "arn:aws:s3:::ngi-igenomes", None), true),
+        ("InstanceRole", ("s3:PutObject", "arn:aws:s3:::ngi-igenomes/igenomes/a", None), false),
         ("InstanceRole", ("s3:ListAllMyBuckets", "*", None), false),
         ("InstanceRole", ("s3:DeleteBucket", "arn:aws:s3:::lab-data", None), false),
         (

@@ -69,6 +69,12 @@ fn attempts(account: &str) -> Vec<(&'static str, Value, &'static str)> {
         ("all buckets as `AllowBuckets`", json!({ "AllowBuckets": ["*"] }), "AllowBuckets"),
         ("all buckets as `s3://*`", json!({ "AllowBuckets": ["s3://*"] }), "AllowBuckets"),
         ("a bucket with an object pattern", json!({ "AllowBuckets": ["lab-data/*,*"] }), "AllowBuckets"),
+        ("a pattern in `ReadBuckets`", json!({ "ReadBuckets": ["s3://lab-*"] }), "ReadBuckets"),
+        (
+            "an IAM variable in `ReadBuckets`",
+            json!({ "ReadBuckets": ["lab/${aws:username}"] }),
+            "ReadBuckets",
+        ),
         ("all buckets as `WorkDir`", json!({ "WorkDir": "s3://*/work" }), "WorkDir"),
         ("an IAM variable as bucket", json!({ "WorkDir": "s3://${aws:username}/work" }), "WorkDir"),
         ("another region", json!({ "Region": "us-east-1" }), "Region"),

@@ -29,7 +29,7 @@ fn on_demand() -> Case {
             "ImageId": "ami-0123456789abcdef0", "Ec2KeyPair": "lab", "EcsConfig": "ECS_LOGLEVEL=warn",
             "EbsBootSize": 200, "EbsThroughput": 250, "EbsIops": 4000, "EbsKmsKeyId": "alias/lab",
             "JobStateTimeLimit": 1200, "SchedulingPolicyArn": "POLICY", "ShareIdentifier": "blue", "CliPath": "/opt/conda/bin/aws",
-            "AllowBuckets": ["s3://references/human"], "ExecutionRole": "ROLE/execution",
+            "AllowBuckets": ["s3://references/human"], "ReadBuckets": ["s3://genomes/hg38", "panels"], "ExecutionRole": "ROLE/execution",
             "HeadJobRole": "ROLE/head", "ComputeJobRole": "ROLE/task", "PermissionsBoundary": "BOUNDARY",
             "InstanceRolePolicies": ["arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"],
             "InstanceRoleStatements": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}],
@@ -63,6 +63,11 @@ fn on_demand() -> Case {
                     && it.template().get("ImageId").is_none()
             }),
             ("ShareIdentifier", |it| it.config("shareIdentifier = 'blue'")),
+            ("ReadBuckets", |it| {
+                let reads = ["genomes/hg38/*", "panels/*"];
+                reads.iter().all(|each| it.may("InstanceRole", &format!("arn:aws:s3:::{each}")))
+                    && !it.may("InstanceRole", "ngi-igenomes")
+            }),
             ("Ec2KeyPair", |it| it.work()["ec2KeyPair"] == "lab"),
             ("EcsConfig", |it| it.boots_with("'ECS_LOGLEVEL=warn'")),
             ("EbsBootSize", |it| it.root()["VolumeSize"] == 200),

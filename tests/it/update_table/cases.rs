@@ -160,6 +160,8 @@ fn permissions() -> Vec<Case> {
     vec![
         case("AllowBuckets", NONE, json!("reference-data"), InPlace),
         case("AllowBuckets", json!("reference-data"), NONE, InPlace),
+        case("ReadBuckets", NONE, json!("panels"), InPlace),
+        case("ReadBuckets", json!("panels"), NONE, InPlace),
         case("ExecutionRole", NONE, json!("{role}"), InPlace).stays(&["-ExecutionRole"]),
         case("ExecutionRole", json!("{role}"), NONE, InPlace),
         case("HeadJobRole", NONE, json!("{role}"), InPlace),

@@ -18,6 +18,20 @@ pub(super) const PROPERTIES: &[Property] = &[
         update: AT_ONCE,
     },
     Property {
+        name: "ReadBuckets",
+        kind: Kind::List,
+        default: "the public buckets ngi-igenomes and nf-core-awsmegatests",
+        allowed: "s3://bucket, s3://bucket/prefix, buckets' names, or * for all buckets",
+        meaning: "Additional buckets that tasks may read but not write. With a prefix, only the objects below it can be read. AWS \
+                  requires this permission for public buckets too. The default has the reference genomes (iGenomes) and the test \
+                  data of nf-core pipelines, which would fail without it; they are public, so reading them exposes nothing. A list \
+                  replaces the default. Other buckets than these two must be among the `AllowedBuckets` of the deployment, and a \
+                  private bucket of another account must allow the role too.",
+        aws: "The S3 read policy of the instance and Fargate roles.",
+        effects: &[Effect::InPlace],
+        update: AT_ONCE,
+    },
+    Property {
         name: "ExecutionRole",
         kind: Kind::Text,
         default: "a role that the forge creates",
