@@ -13,6 +13,7 @@ use crate::resources::job_queue::JobQueue;
 use crate::resources::launch_template::LaunchTemplate;
 use crate::resources::name_of;
 use crate::resources::role::Role;
+use crate::warnings;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ pub fn attributes(cx: &Context, properties: &Properties, inventory: &Inventory) 
         .clone()
         .or_else(|| properties.fargate_head_enabled.then(|| cx.role_arn(RoleKind::Fargate)));
     let fleet = inventory.find::<Role>(&names.role(RoleKind::Fleet)).map(|_| cx.role_arn(RoleKind::Fleet));
-    let values: [(&str, Option<String>); 21] = [
+    let values: [(&str, Option<String>); 22] = [
         ("ForgeId", names.id().to_string().into()),
         ("Region", cx.region.clone().into()),
         ("HeadQueue", names.queue(Pool::Head).into()),
@@ -57,6 +58,7 @@ pub fn attributes(cx: &Context, properties: &Properties, inventory: &Inventory) 
         ("FsxDnsName", fsx_dns_name),
         ("DragenQueue", properties.dragen_enabled.then(|| names.queue(Pool::Dragen))),
         ("LogGroup", names.log_group().into()),
+        ("Warnings", warnings::text(&warnings::warnings(properties)).into()),
         ("NextflowConfig", nextflow_config(&config(cx, properties, execution)).into()),
     ];
     values.into_iter().map(|(name, value)| (name.to_owned(), value.unwrap_or_default().into())).collect()

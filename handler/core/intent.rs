@@ -18,6 +18,7 @@ use crate::registry::Desired;
 use crate::resource::{Kind, ResourceId};
 use crate::resources::fsx::Fsx;
 use crate::respond::{LIMIT, Response};
+use crate::warnings::warnings;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -150,6 +151,12 @@ impl Intent {
             (Some(Err(err)), _) | (_, Some(err)) => Err(err.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// The warnings about the wanted properties.
+    pub fn warnings(&self) -> Vec<String> {
+        let wanted = self.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
+        wanted.map(warnings).unwrap_or_default()
     }
 
     /// The desired state of the forge that the request is about; `cx` is its context. A file system that has grown stays as

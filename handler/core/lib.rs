@@ -37,6 +37,7 @@ pub mod nextflow;
 pub mod policy;
 pub mod properties;
 pub mod user_data;
+pub mod warnings;
 
 pub mod claim;
 pub mod table;

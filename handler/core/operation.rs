@@ -213,6 +213,9 @@ impl<C: Cloud> Operation<'_, C> {
     /// Creates the desired forge, or reconciles it.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
         self.intent.check()?;
+        for warning in self.intent.warnings() {
+            tracing::warn!("{warning}");
+        }
         let forge = match self.claim_forge(&self.intent.forge).await? {
             Ok(forge) => forge,
             Err(outcome) => return Ok(outcome),

@@ -86,7 +86,7 @@ fn warnings(
     intent: &Intent,
     cx: &Context,
 ) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = intent.warnings();
     if intent.service_timeout < SHORT {
         warnings.push(format!(
             "ServiceTimeout is {} s: an operation that supersedes another one may have too little time; give {} s or more",

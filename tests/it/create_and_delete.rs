@@ -8,7 +8,7 @@ use crate::faults::Fault;
 use crate::test_account::TestAccount;
 
 /// Every attribute that `Fn::GetAtt` may ask for.
-const ATTRIBUTES: [&str; 21] = [
+const ATTRIBUTES: [&str; 22] = [
     "ForgeId",
     "Region",
     "HeadQueue",
@@ -29,6 +29,7 @@ const ATTRIBUTES: [&str; 21] = [
     "FsxDnsName",
     "DragenQueue",
     "LogGroup",
+    "Warnings",
     "NextflowConfig",
 ];
 

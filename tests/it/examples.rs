@@ -66,7 +66,7 @@ async fn live(example: Example) -> (String, String) {
     let stack = aws.stack(properties.clone());
 
     let answer = stack.create().await.expect_success();
-    assert_eq!(answer.data.as_object().unwrap().len(), 21, "every attribute is always there");
+    assert_eq!(answer.data.as_object().unwrap().len(), 22, "every attribute is always there");
     for name in &example.outputs {
         assert_ne!(answer.attribute(name), "", "{}: an output reads {name}", example.name);
     }

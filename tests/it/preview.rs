@@ -70,3 +70,24 @@ async fn what_would_be_refused_is_refused() {
     let nonsense = plan(&aws, json!({"sweep": true})).await;
     assert!(nonsense["error"].is_string(), "{nonsense:#}");
 }
+
+#[tokio::test]
+async fn properties_that_a_pipeline_stumbles_over_are_accepted_with_a_warning() {
+    let aws = TestAccount::new().await;
+    let odd = json!({"WorkDir": "/mnt/efs/work", "EfsCreate": true, "ReadBuckets": "*"});
+    let stack = aws.stack(with(odd));
+    let said = plan(&aws, stack.create_event()).await["warnings"].to_string();
+    assert!(
+        said.contains("accepts only a work directory in S3") && said.contains("ReadBuckets is *"),
+        "{said}"
+    );
+
+    let made = stack.create().await.expect_success();
+    let lines: Vec<&str> = made.attribute("Warnings").lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("WorkDir is /mnt/efs/work: "), "{lines:?}");
+    assert!(aws.lambda.log().contains("accepts only a work directory in S3"));
+    let answer = stack.update(minimal()).await.expect_success();
+    assert_eq!(answer.attribute("Warnings"), "");
+    stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
