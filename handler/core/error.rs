@@ -157,7 +157,6 @@ impl ServiceError {
                 | "InvalidAMIID.NotFound"
                 | "InvalidLaunchTemplateId.NotFound"
                 | "InvalidLaunchTemplateName.NotFoundException"
-                | "InvalidLaunchTemplateId.NotFoundException"
         ) || self.code == "ClientException" && self.says("does not exist")
     }
 
@@ -176,10 +175,7 @@ impl ServiceError {
 
     /// The caller is not authorized.
     pub fn is_denied(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthorizationError"
-        )
+        matches!(self.code.as_str(), "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation")
     }
 
     /// Too many calls.
@@ -264,9 +260,7 @@ impl ServiceError {
             "IncorrectMountTargetState" => Some("a mount target is not available yet"),
             "IncorrectFileSystemLifeCycleState" => Some("the file system is not available yet"),
             "FileSystemInUse" => Some("its mount targets are still there"),
-            "DependencyTimeout" | "OperationAborted" | "OperationAbortedException" => {
-                Some("AWS asks for a retry")
-            }
+            "DependencyTimeout" | "OperationAbortedException" => Some("AWS asks for a retry"),
             _ => None,
         }
     }
