@@ -56,9 +56,10 @@ def show_queue(queue: Queue) -> Shape:
         "statusReason": queue.reason,
         "priority": queue.priority,
         "computeEnvironmentOrder": [dict(each) for each in queue.order],
-        "tags": dict(queue.tags),
         "jobStateTimeLimitActions": [dict(each) for each in queue.time_limits],
     }
+    if queue.tags:  # AWS's model knows no empty map of them
+        shown["tags"] = dict(queue.tags)
     if queue.scheduling_policy:
         shown["schedulingPolicyArn"] = queue.scheduling_policy
     return shown

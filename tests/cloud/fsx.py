@@ -212,7 +212,8 @@ def untag_resource(self: FSxResponse) -> str:
 
 def list_tags_for_resource(self: FSxResponse) -> str:
     """ListTagsForResource."""
-    return json.dumps({"Tags": _tag_list(_tagged(self, json.loads(self.body)).tags)})
+    tags = _tag_list(_tagged(self, json.loads(self.body)).tags)
+    return json.dumps({"Tags": tags} if tags else {})
 
 
 def described(account_id: str) -> list[Shape]:
@@ -351,10 +352,11 @@ def _shown(region: str, account_id: str, system: FileSystem) -> Shape:
         "SubnetIds": given.get("SubnetIds", []),
         "DNSName": f"{system.id}.fsx.{region}.{partitions.dns_suffix(region)}",
         "ResourceARN": system.arn,
-        "Tags": _tag_list(system.tags),
         "LustreConfiguration": lustre | {"MountName": system.mount_name},
         "FileSystemTypeVersion": given.get("FileSystemTypeVersion", "2.10"),
     }
+    if system.tags:  # AWS's model knows no empty list of them
+        shown["Tags"] = _tag_list(system.tags)
     if given.get("KmsKeyId"):
         shown["KmsKeyId"] = given["KmsKeyId"]
     if system.growth:
