@@ -17,7 +17,8 @@ from typing import Iterator
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-RIGHTS = TARGET / "tmp" / "rights"
+# Where the local clouds report: those of the integration tests in it, those of the Python tests in a folder in it.
+REPORTS = TARGET / "tmp" / "reports"
 
 Command = list[str | Path]
 
@@ -31,13 +32,14 @@ def parts() -> Iterator[tuple[str, list[Command]]]:
     """Each part's name, and the commands that it runs one after the other."""
     yield "the local cloud's packages", [["make", "--no-print-directory", "venv"]]
     yield "tools", [["make", "--no-print-directory", "tools"]]
+    shutil.rmtree(REPORTS, ignore_errors=True)
     # Each in a process of its own: modules of different folders may have the same name.
     for folder in ("cloud", "policies", "demo", "examples", "nextflow", "user_data", "guards"):
         yield f"tests/{folder} (pytest)", [[PYTHON, "-m", "pytest", "-q", f"tests/{folder}"]]
-    shutil.rmtree(RIGHTS, ignore_errors=True)
     # The binaries of all packages first: the integration tests start the dead letter too.
     yield "the function (cargo test)", [["cargo", "build", "--locked", "--bins", "--tests"], ["cargo", "test", "--locked"]]
-    yield "the function's rights, as used", [[PYTHON, "tests/policies/usage.py", RIGHTS]]
+    yield "the function's rights, as used", [[PYTHON, "tests/policies/usage.py", REPORTS]]
+    yield "requests and answers, as AWS's models have them", [[PYTHON, "tests/cloud/checked.py", REPORTS]]
     yield "templates (cfn-lint, sam validate)", [
         [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],
         *(["sam", "validate", "--lint", "--template", path] for path in templates()),

@@ -1,4 +1,4 @@
-"""Starts the local cloud: `python tests/cloud [--host H] [--port P] [--keep] [--rights FILE]`.
+"""Starts the local cloud: `python tests/cloud [--host H] [--port P] [--keep] [--report FILE]`.
 
 One line of JSON on standard output says where it is; the end of standard input ends it, so that it never
 outlives the process that started it.
@@ -19,6 +19,7 @@ os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 import authz  # noqa: E402
+import models  # noqa: E402
 import server  # noqa: E402
 import services  # noqa: E402
 import wire  # noqa: E402
@@ -30,10 +31,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 lets the system choose (default)")
     parser.add_argument("--keep", action="store_true", help="go on when standard input ends")
-    parser.add_argument("--rights", type=Path, help="write there at the end what the policies were asked")
+    parser.add_argument("--report", type=Path, help="write there at the end what policies and models were asked")
     arguments = parser.parse_args()
-    if arguments.rights:
-        pending = arguments.rights.with_suffix(".pending")
+    if arguments.report:
+        pending = arguments.report.with_suffix(".pending")
         pending.touch()
 
     services.install()
@@ -46,8 +47,9 @@ def main() -> None:
         cloud.serve()
     except KeyboardInterrupt:
         pass
-    if arguments.rights:
-        arguments.rights.write_text(json.dumps(authz.tally.report(), indent=2))
+    if arguments.report:
+        report = {"rights": authz.tally.report(), "models": models.found.report()}
+        arguments.report.write_text(json.dumps(report, indent=2))
         pending.unlink()
     # Requests that still sleep are not waited for.
     sys.stdout.flush()

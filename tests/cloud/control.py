@@ -5,13 +5,14 @@
 | `GET`, `PUT /config` | the settings of the account (`settings`); PUT merges, and `advance` lets AWS seconds pass |
 | `GET`, `DELETE /calls` | the call log (`calls`) |
 | `GET`, `PUT /faults` | `{"rules": [...]}` (`faults.Rule`); GET says how often each has matched and struck |
-| `GET`, `PUT /policy` | `{"documents": [...]}`: the policies that every call is judged against; null allows all. With `"trial": true` the account is left out of the tally of `--rights` |
+| `GET`, `PUT /policy` | `{"documents": [...]}`: the policies that every call is judged against; null allows all. With `"trial": true` the account is left out of the report's tally |
 | `POST /may` | whether a role may do things, under its boundary (`effective`) |
 | `GET /state` | a snapshot of everything that exists (`snapshot`) |
 | `POST /seed`, `POST /drop` | makes things, or deletes them, behind everybody's back (`seed`) |
 | `POST /jobs`, `DELETE /jobs/{id}` | starts a job on a queue, ends it (`jobs`) |
 | `PUT /stacks` | the statuses of stacks in CloudFormation (`cloudformation`) |
 | `GET /items`, `GET /items/{id}` | items of the DynamoDB table (`dynamodb`, which also says how to lose or alter them) |
+| `GET`, `DELETE /violations` | what AWS's models do not allow in the requests and answers so far (`models`); DELETE takes it |
 | `GET`, `DELETE /invocations` | the functions invoked; DELETE takes them (`lambda_`) |
 | `POST /reset` | empties the account |
 """
@@ -30,6 +31,7 @@ import authz
 import calls
 import faults
 import locks
+import models
 import services
 import settings
 from wire import Response
@@ -117,6 +119,8 @@ _ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "faults"): _put_faults,
     ("GET", "policy"): lambda account, _, __: {"documents": authz.policy(account)},
     ("PUT", "policy"): _put_policy,
+    ("GET", "violations"): lambda account, _, __: models.found.of(account),
+    ("DELETE", "violations"): lambda account, _, __: models.found.take(account),
     ("POST", "reset"): _reset,
     ("POST", "may"): _locked("effective", "may", "body"),
     ("GET", "state"): _locked("snapshot", "state"),

@@ -22,6 +22,7 @@ import calls
 import control
 import faults
 import locks
+import models
 import settings
 import wire
 
@@ -94,10 +95,14 @@ class Gate:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         call = wire.call_of(caller.scope, environ, body)
         if call is None:
+            if caller.scope is not None:
+                models.unknown(caller.account, caller.scope, environ)
             with locks.of(caller.account):
                 return self._execute(environ)
+        models.check_request(caller.account, call, environ, body)
         entry = calls.of(caller.account).add(call, caller)
         response = self._gated(environ, caller, call, entry)
+        models.check_answer(caller.account, call, response)
         if response[0] >= 400:
             entry["error"] = wire.error_code(response)
             entry["message"] = response[2].decode(errors="replace")

@@ -16,6 +16,8 @@ def test_iam_names_its_limits(stage: Stage) -> None:
     good = {"RoleName": "r", "AssumeRolePolicyDocument": trust("batch.amazonaws.com")}
     create = stage.iam.create_role
     assert refused(create, **good | {"RoleName": "r" * 65})[0] == "ValidationError"
+    (violation,) = stage.account.take_violations()
+    assert violation == "iam:CreateRole request.RoleName: 65 characters, but 1 to 64 are allowed"
     assert refused(create, **good | {"AssumeRolePolicyDocument": "{"})[0] == "MalformedPolicyDocument"
     assert refused(create, **good | {"AssumeRolePolicyDocument": trust("x" * 2048)})[0] == "LimitExceeded"
     role = create(**good, Tags=TAGS, PermissionsBoundary="arn:aws:iam::1:policy/b")["Role"]

@@ -13,7 +13,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -38,12 +38,17 @@ Response = tuple[int, list[tuple[str, str]], bytes]
 
 @dataclass(frozen=True)
 class Call:
-    """An API call: botocore's names for its service and operation, and its parameters as the model has them."""
+    """An API call: botocore's names for its service and operation, and its parameters as the model has them.
+
+    `model` is the operation's, and `uri` has the parameters in the path.
+    """
 
     service: str
     operation: str
     protocol: str
     params: dict[str, Any]
+    model: Any = None
+    uri: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mutating(self) -> bool:
@@ -87,9 +92,10 @@ def call_of(scope: str | None, environ: dict[str, Any], body: bytes) -> Call | N
         )
     except (NotFound, NotImplementedError, UnknownService):
         return None
-    except (ValueError, RequestParserError):  # no such JSON, number or time: moto will say so
+    # No such JSON, number or time, or a text in the place of a structure: moto will say so.
+    except (AttributeError, TypeError, ValueError, RequestParserError):
         return None
-    return Call(service, operation.name, protocol, dict(params or {}))
+    return Call(service, operation.name, protocol, dict(params or {}), operation, uri)
 
 
 class UnknownService(Exception):

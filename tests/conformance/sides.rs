@@ -125,6 +125,15 @@ impl Adapter {
     }
 }
 
+impl Drop for Adapter {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let violations = self.account.violations();
+            assert!(violations.is_empty(), "AWS's models do not allow: {violations:#?}");
+        }
+    }
+}
+
 impl Side for Adapter {
     async fn write(&self, write: &Write) -> Result<()> {
         registry::write(&self.clients, write).await

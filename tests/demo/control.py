@@ -36,6 +36,10 @@ class Account:
         """Every AWS call since the account was last reset."""
         return self._ask("GET", "calls")
 
+    def violations(self) -> list[str]:
+        """What AWS's models do not allow in the requests and answers so far."""
+        return self._ask("GET", "violations")
+
     def draws(self) -> list[dict[str, Any]]:
         """How long each thing took: the durations that the cloud drew, in AWS seconds."""
         return self._ask("GET", "draws")

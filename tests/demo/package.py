@@ -32,6 +32,8 @@ def report(function: Path, dead_letter: Path) -> None:
         run = bench.run_once(function, account, SCALE)
         if left := [f"{len(found)} {kind}" for kind, found in account.state().items() if found]:
             raise SystemExit(f"after the Delete are left: {', '.join(left)}")
+        if violations := account.violations():
+            raise SystemExit(f"AWS's models do not allow: {'; '.join(violations)}")
         say("  a forge was created, updated and deleted, and nothing is left")
         reason = answer_for_the_dead(dead_letter, Account(url, "000000000002"))
         say(f"  a Create that died was answered once: {reason}")

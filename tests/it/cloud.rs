@@ -6,7 +6,8 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -45,11 +46,11 @@ impl Cloud {
         let python = python();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cloud-{number}.log"));
         let log_file = File::create(&log).unwrap_or_else(|why| panic!("{}: {why}", log.display()));
-        let rights = rights_folder().join(format!("{}-{number}.json", std::process::id()));
+        let report = reports_folder().join(format!("{}-{number}.json", std::process::id()));
         let mut process = Command::new(&python)
             .arg(root.join("tests/cloud"))
-            .arg("--rights")
-            .arg(rights)
+            .arg("--report")
+            .arg(report)
             .current_dir(root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -68,10 +69,10 @@ impl Cloud {
     }
 }
 
-/// The clouds write here the questions to the function's policy. `tests/policies/usage.py` reads them once all tests
-/// are through: the rights that no test needs show only then.
-fn rights_folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rights");
+/// The clouds write here the questions to the function's policy and to AWS's models. `tests/policies/usage.py` and
+/// `tests/cloud/checked.py` read them once all tests are through: the rights that no test needs show only then.
+fn reports_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reports");
     std::fs::create_dir_all(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     folder
 }
@@ -193,6 +194,30 @@ impl Account {
     /// The same with all that a stack can say.
     pub(crate) async fn put_stacks(&self, stack: Value) {
         self.control(Method::PUT, "stacks", Some(stack)).await;
+    }
+
+    /// What AWS's own models do not allow in the requests and answers so far; see `tests/cloud/models.py`.
+    ///
+    /// It blocks, so that a test can ask as it ends.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.ask_for_violations("GET")
+    }
+
+    /// The same in a test that has wanted them; they are forgotten.
+    pub(crate) fn take_violations(&self) -> Vec<String> {
+        self.ask_for_violations("DELETE")
+    }
+
+    fn ask_for_violations(&self, method: &str) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("the cloud listens");
+        let request = format!("{method} /_cloud/{}/violations HTTP/1.0\r\n\r\n", self.id);
+        let mut answer = String::new();
+        stream
+            .write_all(request.as_bytes())
+            .and_then(|()| stream.read_to_string(&mut answer))
+            .expect("the cloud answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer has a body");
+        serde_json::from_str(body).unwrap_or_else(|why| panic!("violations: {why} in {answer}"))
     }
 
     /// Takes the asynchronous invocations that the function has asked for: their payloads.

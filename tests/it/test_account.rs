@@ -1,7 +1,8 @@
 //! The environment of a test: an AWS account, the function in it, and CloudFormation.
 //!
-//! When an account ends, it looks back: no answer may have violated CloudFormation's contract, and no log line may
-//! hold a secret. So every test proves these two, whatever else it is about.
+//! When an account ends, it looks back: no answer may have violated CloudFormation's contract, no request to AWS and no
+//! answer of the local AWS may have violated AWS's own models, and no log line may hold a secret. So every test proves
+//! these three, whatever else it is about.
 
 use std::{
     collections::BTreeMap,
@@ -262,6 +263,8 @@ impl Drop for TestAccount {
         if !std::thread::panicking() {
             let violations = self.urls.take_violations();
             assert!(violations.is_empty(), "violations: {violations:#?}\n{}", self.lambda.log());
+            let violations = self.cloud.violations();
+            assert!(violations.is_empty(), "AWS's models do not allow: {violations:#?}");
             self.assert_no_secret_logged();
         }
     }

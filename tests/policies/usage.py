@@ -34,7 +34,7 @@ def reports(folder: Path) -> list[dict]:
     until = time.monotonic() + PATIENCE
     while any(folder.glob("*.pending")) and time.monotonic() < until:
         time.sleep(0.1)
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [json.loads(path.read_text())["rights"] for path in sorted(folder.glob("*.json"))]
 
 
 def main(folder: Path) -> int:

@@ -161,7 +161,7 @@ impl Stage {
                 "sts",
                 "2011-06-15",
                 "assume a role",
-                format!("AssumeRole&RoleArn=arn:aws:iam::{account}:role/Admin&RoleSessionName=x"),
+                format!("AssumeRole&RoleArn=arn:aws:iam::{account}:role/Admin&RoleSessionName=xx"),
             ),
         ]
     }
