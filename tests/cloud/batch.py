@@ -84,6 +84,8 @@ def describecomputeenvironments(self: BatchResponse) -> str:
 
 def show_environment(world: World, environment: Environment) -> Shape:
     """An environment as Describe shows it."""
+    if environment.picture:
+        return dict(environment.picture)
     resources = dict(environment.resources)
     if resources and not environment.fargate:
         resources["desiredvCpus"] = world.desired_vcpus(environment)

@@ -48,6 +48,8 @@ def describejobqueues(self: BatchResponse) -> str:
 
 def show_queue(queue: Queue) -> Shape:
     """A queue as Describe shows it."""
+    if queue.picture:
+        return dict(queue.picture)
     shown: Shape = {
         "jobQueueName": queue.name,
         "jobQueueArn": queue.arn,

@@ -39,6 +39,8 @@ class Thing:
     # Eventual consistency: until then Describe shows an older picture (None: nothing at all).
     stale_until: float = 0
     stale: Shape | None = None
+    # Describe shows exactly this of a seeded thing of somebody else (`inhabited`).
+    picture: Shape | None = None
 
     @property
     def busy(self) -> bool:

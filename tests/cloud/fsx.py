@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -15,6 +16,8 @@ from moto.ec2.models import ec2_backends
 from moto.fsx.responses import FSxResponse
 
 Shape = dict[str, Any]
+
+PAGE = 50
 
 LNET_PORT = 988
 
@@ -148,11 +151,13 @@ def describe_file_systems(self: FSxResponse) -> str:
     request, systems = json.loads(self.body), _of(self)
     asked = request.get("FileSystemIds")
     found = [_system(self, each) for each in asked] if asked else list(systems.values())
-    start, size = int(request.get("NextToken") or 0), request.get("MaxResults", 100)
+    # FSx: a token is base64, and a page has at most 50, by AWS's model.
+    start = int(base64.b64decode(request.get("NextToken") or "") or 0)
+    size = min(request.get("MaxResults", PAGE), PAGE)
     shown = [_shown(self.region, self.current_account, each) for each in found[start : start + size]]
     page: Shape = {"FileSystems": shown}
     if start + size < len(found):
-        page["NextToken"] = str(start + size)
+        page["NextToken"] = base64.b64encode(str(start + size).encode()).decode()
     return json.dumps(page)
 
 
@@ -344,7 +349,7 @@ def _shown(region: str, account_id: str, system: FileSystem) -> Shape:
         "OwnerId": account_id,
         "CreationTime": system.created,
         "FileSystemId": system.id,
-        "FileSystemType": "LUSTRE",
+        "FileSystemType": given.get("FileSystemType", "LUSTRE"),
         "Lifecycle": system.state,
         "StorageCapacity": given.get("StorageCapacity"),
         "StorageType": given.get("StorageType", "SSD"),
@@ -352,9 +357,10 @@ def _shown(region: str, account_id: str, system: FileSystem) -> Shape:
         "SubnetIds": given.get("SubnetIds", []),
         "DNSName": f"{system.id}.fsx.{region}.{partitions.dns_suffix(region)}",
         "ResourceARN": system.arn,
-        "LustreConfiguration": lustre | {"MountName": system.mount_name},
-        "FileSystemTypeVersion": given.get("FileSystemTypeVersion", "2.10"),
     }
+    if shown["FileSystemType"] == "LUSTRE":
+        shown["LustreConfiguration"] = lustre | {"MountName": system.mount_name}
+        shown["FileSystemTypeVersion"] = given.get("FileSystemTypeVersion", "2.10")
     if system.tags:  # AWS's model knows no empty list of them
         shown["Tags"] = _tag_list(system.tags)
     if given.get("KmsKeyId"):

@@ -20,6 +20,7 @@ import ec2
 import efs_world
 import fsx
 import iam_roles
+import inhabited
 import partitions
 import settings
 from batch_world import Environment, Queue
@@ -278,6 +279,7 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "bucket": _bucket,
     "table": dynamodb.seed_table,
     "item": dynamodb.seed_item,
+    "inhabitants": inhabited.seed,
 }
 
 

@@ -209,7 +209,8 @@ impl Account {
     }
 
     fn ask_for_violations(&self, method: &str) -> Vec<String> {
-        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("the cloud listens");
+        let mut stream =
+            TcpStream::connect(self.url.trim_start_matches("http://")).expect("the cloud listens");
         let request = format!("{method} /_cloud/{}/violations HTTP/1.0\r\n\r\n", self.id);
         let mut answer = String::new();
         stream

@@ -52,6 +52,7 @@ mod examples;
 mod fault_matrix;
 mod harness;
 mod images;
+mod inhabited;
 mod kept;
 mod keys;
 mod logs;
