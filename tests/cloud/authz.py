@@ -185,4 +185,4 @@ def _of(account_id: str) -> _Account:
 def _state(account_id: str) -> dict[str, Any]:
     if not importlib.util.find_spec("snapshot"):
         return {}
-    return importlib.import_module("snapshot").state(account_id)
+    return importlib.import_module("snapshot").everything(account_id)

@@ -12,7 +12,7 @@
 | `POST /jobs`, `DELETE /jobs/{id}` | starts a job on a queue, ends it (`jobs`) |
 | `PUT /stacks` | the statuses of stacks in CloudFormation (`cloudformation`) |
 | `GET /items`, `GET /items/{id}` | items of the DynamoDB table (`dynamodb`, which also says how to lose or alter them) |
-| `GET`, `DELETE /violations` | what AWS's models do not allow in the requests and answers so far (`models`); DELETE takes it |
+| `GET`, `DELETE /violations` | what AWS's models do not allow in the messages so far (`models`), and changes of what is hidden; DELETE takes the former |
 | `GET`, `DELETE /invocations` | the functions invoked; DELETE takes them (`lambda_`) |
 | `POST /reset` | empties the account |
 """
@@ -75,6 +75,11 @@ def _clear_calls(account: str, _: Body, __: str) -> Any:
     return {}
 
 
+def _violations(account: str, _: Body, __: str) -> Any:
+    with locks.of(account):
+        return [*models.found.of(account), *_module("snapshot").changes(account)]
+
+
 def _put_faults(account: str, body: Body, _: str) -> Any:
     faults.of(account).put(body.get("rules", []))
     return {"rules": faults.of(account).describe()}
@@ -119,7 +124,7 @@ _ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "faults"): _put_faults,
     ("GET", "policy"): lambda account, _, __: {"documents": authz.policy(account)},
     ("PUT", "policy"): _put_policy,
-    ("GET", "violations"): lambda account, _, __: models.found.of(account),
+    ("GET", "violations"): _violations,
     ("DELETE", "violations"): lambda account, _, __: models.found.take(account),
     ("POST", "reset"): _reset,
     ("POST", "may"): _locked("effective", "may", "body"),

@@ -1,9 +1,10 @@
 """An account that is not empty: what accounts of AWS have, none of it ours, and as AWS shows it.
 
-`POST /seed` with `{"inhabitants": {"forge": "Lab1"}}` makes it all, with names that begin like those of this forge.
-Batch's resources are pictures: Describe shows them as they are here, with members left out as AWS leaves them out. Shapes
-are those of botocore's models; the one without tags, uuid, orchestration and update policy is as in a recorded answer
-(Cloud Custodian's test_batch_compute_update).
+`POST /seed` with `{"inhabitants": {"forge": "Lab1"}}` makes it all, with names that begin like those of this forge. The
+integration tests have Batch's part of it in every account, hidden from the snapshot, and a test fails if it has changed.
+Batch's resources are pictures: Describe shows them as they are here, with members left out as AWS leaves them out. The
+shapes are those of botocore's models; the environment without tags, uuid, orchestration and update policy is as in a
+recorded answer (Cloud Custodian's test_batch_compute_update).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import batch_world
 import efs_world
 import fsx
 import iam_roles
+import partitions
 from batch_world import Environment, Queue, World
 from moto.batch.models import batch_backends
 from moto.ec2.models import ec2_backends
@@ -28,6 +30,9 @@ from moto.logs.models import logs_backends
 
 Shape = dict[str, Any]
 
+ACCOUNT = "123456789012"
+"""Stands for the account in `environments` and `queues`."""
+
 ANOTHER = "210987654321"
 """The account that has shared its VPC with this one."""
 
@@ -36,7 +41,7 @@ TEMPLATES, LUSTRES, LOG_GROUPS, ROLES, PROFILES = 230, 110, 120, 300, 30
 
 _ASSUME = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [_ASSUME]})
-SERVICE_ROLE = "aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
 IN_NETWORK = {"subnets": ["subnet-0a1b2c3d4e5f60718"], "securityGroupIds": ["sg-0a1b2c3d4e5f60718"]}
 ON_EC2 = IN_NETWORK | {
     "type": "EC2", "minvCpus": 0, "maxvCpus": 256, "desiredvCpus": 0, "instanceTypes": ["optimal"],
@@ -50,15 +55,21 @@ SINCE_2021 = POLICY | {"containerOrchestrationType": "ECS", "uuid": "5f0a2f0e-9d
 def install() -> None:
     """Lets VPCs and subnets belong to another account."""
     for kind in (VPC, Subnet):
-        kind.owner_id = property(lambda self: getattr(self, "shared_by", self.ec2_backend.account_id))  # type: ignore[misc]
+        kind.owner_id = property(_owner)  # type: ignore[misc]
+
+
+def _owner(thing: Any) -> str:
+    return getattr(thing, "shared_by", thing.ec2_backend.account_id)
 
 
 def environments(forge: str) -> Iterator[Shape]:
     """The members of compute environments, but for ARNs; `computeEnvironmentName` is not said twice."""
 
     def one(name: str, resources: Shape | None, **more: Any) -> Shape:
-        healthy = {"type": "MANAGED", "state": "ENABLED", "status": "VALID", "statusReason": "ComputeEnvironment Healthy"}
-        return {"computeEnvironmentName": name} | healthy | ({"computeResources": resources} if resources else {}) | more
+        shown = {"computeEnvironmentName": name, "type": "MANAGED", "state": "ENABLED"}
+        shown |= {"status": "VALID", "statusReason": "ComputeEnvironment Healthy", "serviceRole": SERVICE_ROLE}
+        shown |= {"ecsClusterArn": f"arn:aws:ecs:eu-west-1:{ACCOUNT}:cluster/{name}_Batch_6d67ab71-4455-3613-b981"}
+        return shown | ({"computeResources": resources} if resources else {}) | more
 
     yield one("as-recorded", ON_EC2)
     yield one("unmanaged", None, type="UNMANAGED", unmanagedvCpus=16, **SINCE_2021)
@@ -67,7 +78,7 @@ def environments(forge: str) -> Iterator[Shape]:
     yield one(
         "eks", ON_EC2 | {"instanceRole": "eksNodeProfile", "ec2Configuration": [{"imageType": "EKS_AL2023"}]},
         containerOrchestrationType="EKS", ecsClusterArn=None, serviceRole=None,
-        eksConfiguration={"eksClusterArn": "arn:aws:eks:eu-west-1:123456789012:cluster/lab", "kubernetesNamespace": "batch"},
+        eksConfiguration={"eksClusterArn": f"arn:aws:eks:eu-west-1:{ACCOUNT}:cluster/lab", "kubernetesNamespace": "batch"},
     )  # fmt: skip
     yield one("fargate", ON_FARGATE, tags={"team": "lab"}, **SINCE_2021)
     yield one("fargate-spot", ON_FARGATE | {"type": "FARGATE_SPOT"}, containerOrchestrationType="ECS")
@@ -79,10 +90,12 @@ def environments(forge: str) -> Iterator[Shape]:
     )  # fmt: skip
     overrides = [{"launchTemplateId": "lt-0a1b2c3d4e5f60719", "version": "$Latest", "targetInstanceTypes": ["p4d"]}]
     template = {"launchTemplateId": "lt-0a1b2c3d4e5f60718", "version": "$Default", "overrides": overrides}
-    yield one("with-overrides", ON_EC2 | {"launchTemplate": template, "placementGroup": "lab"}, context="lab", **SINCE_2021)
+    yield one("with-overrides", ON_EC2 | {"launchTemplate": template, "placementGroup": "lab"}, context="", **SINCE_2021)
     yield one("all-null", ON_EC2 | {"tags": None, "ec2KeyPair": None}, tags=None, updatePolicy=None, uuid=None)
-    yield one("invalid", ON_EC2, status="INVALID", statusReason="CLIENT_ERROR - Invalid IamInstanceProfile: ecsInstanceRole")
-    yield one("of-a-deleted-cluster", ON_EC2, status="INVALID", statusReason="CLIENT_ERROR - Clusters can not be blank.")
+    why = "CLIENT_ERROR - Invalid IamInstanceProfile: ecsInstanceRole"
+    yield one("invalid", ON_EC2, status="INVALID", statusReason=why)
+    why = "CLIENT_ERROR - Clusters can not be blank."
+    yield one("of-a-deleted-cluster", ON_EC2, status="INVALID", statusReason=why)
     yield one("in-transition", ON_EC2, status="UPDATING", statusReason=None)
     yield one("being-deleted", ON_EC2, state="DISABLED", status="DELETING", tags={"team": "lab"})
     # Another forge's, and a hand-made one: their names begin like ours.
@@ -108,26 +121,32 @@ def queues(forge: str) -> Iterator[Shape]:
     yield one("of-a-deleted-environment", "gone", status="INVALID", statusReason="CLIENT_ERROR - no environment")
     yield one("disabled", "invalid", "unmanaged", state="DISABLED", priority=0)
     yield one("being-deleted", "being-deleted", state="DISABLED", status="DELETING")
-    limits = [{"reason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "state": "RUNNABLE", "maxTimeSeconds": 600, "action": "TERMINATE"}]
+    limit = {"reason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "state": "RUNNABLE", "maxTimeSeconds": 600}
+    limits = [limit | {"action": "TERMINATE"}]
     yield one(f"TowerForge-{forge}0-work", f"TowerForge-{forge}0-work-0123abcd", jobStateTimeLimitActions=limits,
               tags=_of_another_forge(f"{forge}0"))  # fmt: skip
 
 
-def _of_another_forge(forge: str) -> dict[str, str]:
-    # A stack of a StackSet, say, of whose account the function knows nothing.
-    stack = "arn:aws:cloudformation:eu-west-1:123456789012:stack/another/1"
+def _of_another_forge(forge: str, account_id: str = ACCOUNT) -> dict[str, str]:
+    # A stack that CloudFormation does not know any more.
+    stack = f"arn:aws:cloudformation:eu-west-1:{account_id}:stack/another/1"
     return {"towerforge:forge-id": forge, "towerforge:stack-id": stack, "towerforge:logical-id": "Genomics"}
 
 
 def seed(account_id: str, region: str, given: Shape) -> Shape:
-    """Makes everything; `forge` is the ID of the forge beside which it is made. The answer has the shared network."""
+    """Makes everything; `forge` is the ID of the forge beside which it is made. The answer has the shared network.
+
+    `batch_only`: only what every look at Batch shows.
+    """
     forge = given.get("forge", "Lab1")
     _seed_batch(batch_world.of(account_id, region), forge)
+    if given.get("batch_only"):
+        return {}
     _seed_iam(account_id, region, forge)
     _seed_file_systems(account_id, region, forge)
     templates, logs = ec2_backends[account_id][region], logs_backends[account_id][region]
     for name in [f"TowerForge-{forge}0-0123abcd", f"TowerForge-{forge}_", *(f"lab-{n:03}" for n in range(TEMPLATES))]:
-        tags = {"launch-template": _of_another_forge(f"{forge}0")} if f"{forge}0" in name else {}
+        tags = {"launch-template": _of_another_forge(f"{forge}0", account_id)} if f"{forge}0" in name else {}
         templates.create_launch_template(name, "", {"ImageId": "ami-0123456789abcdef0", "UserData": ""}, tags)
     # Half of them begin with the name of the forge's own.
     for number in range(LOG_GROUPS):
@@ -135,19 +154,24 @@ def seed(account_id: str, region: str, given: Shape) -> Shape:
     return _shared_network(account_id, region)
 
 
+def _in_account(shapes: Iterator[Shape], world: World) -> list[Shape]:
+    text = json.dumps(list(shapes)).replace(ACCOUNT, world.account_id).replace("eu-west-1", world.region)
+    return json.loads(text.replace("arn:aws:", f"arn:{partitions.of(world.region)}:"))
+
+
 def _seed_batch(world: World, forge: str) -> None:
-    for members in environments(forge):
+    for members in _in_account(environments(forge), world):
         name = members["computeEnvironmentName"]
-        arn, role = world.arn("compute-environment", name), f"arn:aws:iam::{world.account_id}:role/{SERVICE_ROLE}"
-        cluster = f"arn:aws:ecs:{world.region}:{world.account_id}:cluster/{name}_Batch_6d67ab71-4455-3613-b981-4c30a030fb90"
+        arn = world.arn("compute-environment", name)
         world.environments[arn] = Environment(
-            name=name, arn=arn, tags=dict(members.get("tags") or {}), kind=members["type"], service_role=role,
+            name=name, arn=arn, tags=dict(members.get("tags") or {}), kind=members["type"],
+            service_role=members["serviceRole"] or SERVICE_ROLE,
             state=members["state"], status=members["status"], reason=members["statusReason"] or "",
             resources=dict(members.get("computeResources") or {}),
-            picture={"computeEnvironmentArn": arn, "ecsClusterArn": cluster, "serviceRole": role} | members,
+            picture={"computeEnvironmentArn": arn} | members,
         )  # fmt: skip
     fair = batch_backends[world.account_id][world.region].create_scheduling_policy("fair", {}, {}).arn
-    for members in queues(forge):
+    for members in _in_account(queues(forge), world):
         arn, order = world.arn("job-queue", members["jobQueueName"]), members["computeEnvironmentOrder"]
         picture = members | {
             "jobQueueArn": arn,

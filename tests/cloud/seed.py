@@ -23,6 +23,7 @@ import iam_roles
 import inhabited
 import partitions
 import settings
+import snapshot
 from batch_world import Environment, Queue
 from moto.batch.models import batch_backends
 from moto.core.exceptions import ServiceException
@@ -258,6 +259,14 @@ def _bucket(account_id: str, region: str, given: Shape) -> Shape:
     return {"name": given["name"]}
 
 
+def _inhabitants(account_id: str, region: str, given: Shape) -> Shape:
+    """All that others have (`inhabited.seed`). `hidden`: with all that exists already it is left out of the snapshot."""
+    made = inhabited.seed(account_id, region, given)
+    if given.get("hidden"):
+        snapshot.hide(account_id)
+    return made
+
+
 _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "role": _role,
     "policy": _policy,
@@ -279,7 +288,7 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "bucket": _bucket,
     "table": dynamodb.seed_table,
     "item": dynamodb.seed_item,
-    "inhabitants": inhabited.seed,
+    "inhabitants": _inhabitants,
 }
 
 

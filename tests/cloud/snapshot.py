@@ -22,8 +22,45 @@ from moto.iam.models import Role
 Shape = dict[str, Any]
 
 
+# What was hidden in an account, as it was then.
+_hidden: dict[str, Shape] = {}
+
+
+def reset(account_id: str) -> None:
+    """Empties an account."""
+    _hidden.pop(account_id, None)
+
+
+def hide(account_id: str) -> None:
+    """Leaves all that exists now out of `state`: it belongs to others, and no test has to know of it."""
+    _hidden[account_id] = everything(account_id)
+
+
 def state(account_id: str) -> Shape:
     """The snapshot: only existing resources; one that is DELETED but still listed does not exist."""
+    found, hidden = everything(account_id), _hidden.get(account_id)
+    if hidden is None:
+        return found
+    keys = {_key(each) for shapes in hidden.values() for each in shapes}
+    return {kind: [each for each in shapes if _key(each) not in keys] for kind, shapes in found.items()}
+
+
+def changes(account_id: str) -> list[str]:
+    """What has changed of all that was hidden."""
+    hidden = _hidden.get(account_id)
+    if hidden is None:
+        return []
+    now = everything(account_id)
+    changed = [(kind, each) for kind in hidden for each in hidden[kind] if each not in now[kind]]
+    return [f"{kind} {_key(each)} of others has changed" for kind, each in changed]
+
+
+def _key(shape: Shape) -> str:
+    return shape.get("arn") or shape.get("id") or shape.get("name") or shape["job"]
+
+
+def everything(account_id: str) -> Shape:
+    """The snapshot with all that is hidden."""
     worlds = batch_world.all_of(account_id)
     environments = [_environment(world, each) for world in worlds for each in world.environments.values()]
     queues = [_queue(world, each) for world in worlds for each in world.queues.values()]

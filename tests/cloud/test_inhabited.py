@@ -38,3 +38,16 @@ def test_every_list_has_a_second_page(stage: Stage) -> None:
     assert types == {("LUSTRE", True), ("WINDOWS", False), ("ONTAP", False), ("OPENZFS", False)}
     assert "nextToken" in logs.describe_log_groups(logGroupNamePrefix="/tower-forge/Lab1")
     assert stage.iam.list_roles()["IsTruncated"]
+
+
+def test_a_change_of_what_is_hidden_is_told(stage: Stage) -> None:
+    stage.seed(inhabitants={"batch_only": True, "hidden": True})
+    stage.environment("ours")
+    assert [each["name"] for each in stage.state()["compute_environments"]] == ["ours"]
+    assert stage.control("GET", "violations") == []
+    stage.batch.update_job_queue(jobQueue="plain", priority=2)
+    stage.drop("environment", "best-fit")
+    told = stage.control("GET", "violations")
+    changed = {each.partition(" of others has changed")[0].rpartition(":")[2] for each in told}
+    assert changed == {"job-queue/plain", "compute-environment/best-fit", "job-queue/fair-share"}
+    stage.control("POST", "reset")

@@ -11,7 +11,10 @@ const FORGES: u32 = 20;
 #[tokio::test]
 async fn twenty_forges_at_once_use_a_fifth_of_what_batch_allows() {
     // Slow enough that the seconds of AWS are not spent on this machine's own work.
-    let aws = TestAccount::with(Setting { scale: 0.4, log_level: "INFO", ..Setting::default() }).await;
+    // Their environments need most of the 50 that an account can have.
+    let aws =
+        TestAccount::with(Setting { scale: 0.4, log_level: "INFO", inhabited: false, ..Setting::default() })
+            .await;
     let stacks: Vec<_> =
         (0..FORGES).map(|_| aws.stack(json!({ "WorkDir": "s3://my-bucket/work", "MaxCpus": 64 }))).collect();
     let made = join_all(stacks.iter().map(Stack::create)).await;

@@ -277,3 +277,16 @@ async fn the_id_that_is_shown_is_that_of_the_newest_answer_that_counts() {
 fn known_as(forge_id: &str) -> Value {
     json!({ "ForgeId": forge_id, "WorkDir": "s3://my-bucket/work", "MaxCpus": 8 })
 }
+
+#[tokio::test]
+async fn a_request_that_awss_models_do_not_allow_is_kept_until_it_is_taken() {
+    let aws = TestAccount::new().await;
+    let wrong = json!({ "jobqueues": ["work"] }).to_string();
+    let (status, _) = aws.cloud.attempt(Method::POST, "batch", "/v1/describejobqueues", None, wrong).await;
+    assert_eq!(status, 200, "Batch overlooks it, and the model does not");
+    let violations =
+        ["batch:DescribeJobQueues request.jobqueues: is no member of DescribeJobQueuesRequest".to_owned()];
+    assert_eq!(aws.cloud.violations(), violations);
+    assert_eq!(aws.cloud.take_violations(), violations);
+    assert!(aws.cloud.violations().is_empty(), "or this test would fail now");
+}

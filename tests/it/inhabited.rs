@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::state::State;
-use crate::test_account::TestAccount;
-use crate::update::{impatient, with};
+use crate::test_account::{Setting, TestAccount};
+use crate::update::with;
 
 /// An account as others have filled it, beside the forge `Lab1` (see `tests/cloud/inhabited.py`), and the network that
 /// another account has shared with it.
 async fn inhabited() -> (TestAccount, Value) {
-    let aws = impatient().await;
+    let environment = vec![("TOWER_FORGE_RETIRE_AFTER", "0".to_owned())];
+    let aws = TestAccount::with(Setting { environment, inhabited: false, ..Setting::default() }).await;
     let shared = aws.seed(json!({"inhabitants": {"forge": "Lab1"}})).await["inhabitants"].clone();
     (aws, shared)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cloudformation::Stack;
 use crate::create_and_delete::minimal;
 use crate::faults::Fault;
-use crate::test_account::TestAccount;
+use crate::test_account::{Setting, TestAccount};
 
 /// An account in which these durations differ, and a stack in it.
 async fn with(durations: Value) -> (TestAccount, Stack) {
@@ -285,7 +285,8 @@ async fn a_lustre_file_system_that_fails_is_told_and_removed() {
 
 #[tokio::test]
 async fn an_environment_that_is_still_listed_as_deleted_takes_no_room() {
-    let (aws, stack) = with(json!({})).await;
+    let aws = TestAccount::with(Setting { inhabited: false, ..Setting::default() }).await;
+    let stack = aws.stack(minimal());
     let others = |status: &str, count: usize| -> Vec<Value> {
         (0..count).map(|n| json!({ "name": format!("other-{status}-{n}"), "status": status })).collect()
     };

@@ -1,8 +1,8 @@
 //! The environment of a test: an AWS account, the function in it, and CloudFormation.
 //!
 //! When an account ends, it looks back: no answer may have violated CloudFormation's contract, no request to AWS and no
-//! answer of the local AWS may have violated AWS's own models, and no log line may hold a secret. So every test proves
-//! these three, whatever else it is about.
+//! answer of the local AWS may have violated AWS's own models, nothing that others have in the account may have
+//! changed, and no log line may hold a secret. So every test proves these four, whatever else it is about.
 
 use std::{
     collections::BTreeMap,
@@ -46,6 +46,8 @@ pub(crate) struct Setting {
     pub(crate) rights: Rights,
     /// More environment variables, or other values.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Whether others have environments and queues in the account, which no test has to know of.
+    pub(crate) inhabited: bool,
 }
 
 impl Default for Setting {
@@ -58,6 +60,7 @@ impl Default for Setting {
             program: Program::TowerForge,
             rights: Rights::default(),
             environment: Vec::new(),
+            inhabited: true,
         }
     }
 }
@@ -76,7 +79,7 @@ pub(crate) struct TestAccount {
 }
 
 impl TestAccount {
-    /// A fresh account with nothing in it, and the function as it is shipped.
+    /// A fresh account in which only others have anything, and the function as it is shipped.
     pub(crate) async fn new() -> Self {
         Self::with(Setting::default()).await
     }
@@ -89,7 +92,11 @@ impl TestAccount {
         let region = setting.region;
         let boundary = rights::boundary(&cloud.id, region, &rights);
         let boundary = serde_json::json!({ "name": rights::boundary_name(), "document": boundary });
-        cloud.seed(serde_json::json!({ "region": region, "policy": boundary })).await;
+        let mut things = serde_json::json!({ "region": region, "policy": boundary });
+        if setting.inhabited {
+            things["inhabitants"] = serde_json::json!({ "batch_only": true, "hidden": true });
+        }
+        cloud.seed(things).await;
         let policy = rights::forge_policy(&cloud.id, region, &rights);
         cloud.put_policy(Some(&[policy])).await;
         let others = cloud.state().await;
@@ -264,7 +271,7 @@ impl Drop for TestAccount {
             let violations = self.urls.take_violations();
             assert!(violations.is_empty(), "violations: {violations:#?}\n{}", self.lambda.log());
             let violations = self.cloud.violations();
-            assert!(violations.is_empty(), "AWS's models do not allow: {violations:#?}");
+            assert!(violations.is_empty(), "against AWS's models: {violations:#?}");
             self.assert_no_secret_logged();
         }
     }
