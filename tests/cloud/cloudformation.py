@@ -1,6 +1,7 @@
 """CloudFormation, as far as a custom resource asks it: how its stack and its resource are doing.
 
-A simulator outside plays CloudFormation; it sets here the answers of DescribeStacks and DescribeStackResource.
+A simulator outside plays CloudFormation and sets here the answers of DescribeStacks and DescribeStackResource; or
+stacks run by themselves (`stacks`), and what they show is read here.
 """
 
 from __future__ import annotations
@@ -88,13 +89,17 @@ def _name(stack: Shape) -> str:
 
 
 def _shown(stack: Shape) -> Shape:
-    return {
+    outputs = [{"OutputKey": key, "OutputValue": value} for key, value in stack.get("outputs", {}).items()]
+    shown = {
         "StackId": stack["stack_id"],
         "StackName": _name(stack),
         "StackStatus": stack["stack_status"],
-        "CreationTime": datetime.now(UTC),
-        "Tags": {},
+        "StackStatusReason": stack.get("reason"),
+        "CreationTime": stack.get("created") or datetime.now(UTC),
+        "Outputs": outputs,
+        "Tags": {each["Key"]: each["Value"] for each in stack.get("tags", [])},
     }
+    return {key: value for key, value in shown.items() if value or key == "Tags"}
 
 
 def _resource(stack: Shape, logical_id: str) -> Shape:
@@ -103,7 +108,7 @@ def _resource(stack: Shape, logical_id: str) -> Shape:
         "StackName": _name(stack),
         "LogicalResourceId": logical_id,
         "PhysicalResourceId": stack.get("physical_ids", {}).get(logical_id, ""),
-        "ResourceType": "Custom::TowerForge",
+        "ResourceType": stack.get("types", {}).get(logical_id, "Custom::TowerForge"),
         "ResourceStatus": stack["resources"][logical_id],
         "Timestamp": datetime.now(UTC),
     }

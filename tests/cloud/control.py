@@ -14,6 +14,7 @@
 | `GET /items`, `GET /items/{id}` | items of the DynamoDB table (`dynamodb`, which also says how to lose or alter them) |
 | `GET`, `DELETE /violations` | what AWS's models do not allow in the messages so far (`models`), and changes of what is hidden; DELETE takes the former |
 | `GET`, `DELETE /invocations` | the functions invoked; DELETE takes them (`lambda_`) |
+| `PUT /function` | `{"url"}`: events are POSTed there from now on, and the answer is the function's (`lambda_`) |
 | `POST /reset` | empties the account |
 """
 
@@ -137,4 +138,5 @@ _ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "items"): _locked("dynamodb", "items", "id"),
     ("GET", "invocations"): _locked("lambda_", "invocations"),
     ("DELETE", "invocations"): _locked("lambda_", "take"),
+    ("PUT", "function"): _locked("lambda_", "serve", "body"),
 }

@@ -11,8 +11,8 @@ from moto.core.base_backend import BackendDict
 import locks
 
 NAMES = (
-    "batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "lambda_", "dynamodb", "jobs", "inhabited", "seed",
-    "snapshot",
+    "batch", "iam", "ec2", "efs", "fsx", "logs", "cloudformation", "stack_calls", "lambda_", "dynamodb", "jobs",
+    "inhabited", "seed", "snapshot", "sts",
 )  # fmt: skip
 
 
