@@ -23,7 +23,7 @@ tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constra
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ cloud-stop: $(venv) ## Stop the local AWS that `invoke` or `watch` left running.
 
 bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory, and their limits.
 	@.venv/bin/python tests/demo bench $(function) $(dead-letter)
+
+acceptance: $(venv) $(if $(LOCAL),binary) ## Try the deployed function in your account, and report (STACK CHECKS SUBNETS JOBS=1 FSX=1 RECORD=1 YES=1 LOCAL=1).
+	@.venv/bin/python tests/acceptance$(if $(LOCAL),/local.py $(target)/debug/tower-forge) \
+		$(if $(STACK),--stack $(STACK)) $(if $(SERVICE_TOKEN),--service-token $(SERVICE_TOKEN)) \
+		$(if $(SUBNETS),--subnets $(SUBNETS)) $(if $(CHECKS),--checks $(CHECKS)) \
+		$(if $(JOBS),--jobs) $(if $(FSX),--fsx) $(if $(RECORD),--record) $(if $(YES),--yes)
 
 soak: $(venv) ## Run the long tests too: every fault at every call.
 	TOWER_FORGE_SOAK=1 cargo test --locked --test it

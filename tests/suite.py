@@ -38,6 +38,7 @@ def parts() -> Iterator[tuple[str, list[Command]]]:
         yield f"tests/{folder} (pytest)", [[PYTHON, "-m", "pytest", "-q", f"tests/{folder}"]]
     # The binaries of all packages first: the integration tests start the dead letter too.
     yield "the function (cargo test)", [["cargo", "build", "--locked", "--bins", "--tests"], ["cargo", "test", "--locked"]]
+    yield "tests/acceptance (pytest)", [[PYTHON, "-m", "pytest", "-q", "tests/acceptance"]]
     yield "the function's rights, as used", [[PYTHON, "tests/policies/usage.py", REPORTS]]
     yield "requests and answers, as AWS's models have them", [[PYTHON, "tests/cloud/checked.py", REPORTS]]
     yield "templates (cfn-lint, sam validate)", [

@@ -46,7 +46,7 @@ class Resource:
     request_id: str = ""
     data: Shape = field(default_factory=dict)
     before: Shape | None = None
-    """The properties to which a rollback goes back."""
+    """The properties that a rollback restores."""
     replaced: list[tuple[str, Shape]] = field(default_factory=list)
 
 
@@ -197,8 +197,8 @@ class Stack:
             for logical in reversed(logicals):
                 resource = self.resources[logical]
                 if resource.status != "DELETE_COMPLETE":
-                    # CloudFormation: makes up an ID for a resource that never told its own.
-                    resource.physical_id = resource.physical_id or f"{self.name}-{logical}-1ABCDEFGHIJKL"
+                    # CloudFormation: makes up an ID for a resource that has never answered.
+                    resource.physical_id = resource.physical_id or self._made_up(logical)
                     self._resource(logical, "DELETE_IN_PROGRESS")
                     answer = self._ask(number, logical, "Delete", resource.physical_id, resource.properties)
                     self._settle(logical, "DELETE", answer)
@@ -207,11 +207,14 @@ class Stack:
         else:
             self._show(number, f"{verb}_COMPLETE")
 
+    def _made_up(self, logical: str) -> str:
+        return f"{self.name}-{logical}-1ABCDEFGHIJKL"
+
     def _clean_up(self, number: int, verb: str) -> None:
         self._show(number, f"{verb}_COMPLETE_CLEANUP_IN_PROGRESS")
         for logical in [each for each in self.resources if each not in self.template["Resources"]]:
             resource = self.resources[logical]
-            resource.replaced.append((resource.physical_id or f"{self.name}-{logical}-1ABCDEFGHIJKL", resource.properties))
+            resource.replaced.append((resource.physical_id or self._made_up(logical), resource.properties))
         for logical, resource in list(self.resources.items()):
             for physical_id, properties in resource.replaced:
                 for _ in range(ATTEMPTS_OF_CLEAN_UP):

@@ -49,6 +49,16 @@ class Account:
         resources = {event["LogicalResourceId"]: status}
         self._ask("PUT", "stacks", {"stack_id": event["StackId"], "stack_status": status, "resources": resources})
 
+    def put_stack(self, name: str, region: str, outputs: dict[str, str]) -> None:
+        """A stack that has been deployed, with its outputs."""
+        stack_id = f"arn:aws:cloudformation:{region}:{self.id}:stack/{name}/51af3dc0-da77-11e4-872e-1234567db123"
+        shown = {"stack_id": stack_id, "stack_status": "CREATE_COMPLETE", "resources": {}, "outputs": outputs}
+        self._ask("PUT", "stacks", shown)
+
+    def serve_function(self, url: str) -> None:
+        """Has the function's events sent to a URL, whose answers are the function's results."""
+        self._ask("PUT", "function", {"url": url})
+
     def reset(self) -> None:
         """Empties the account."""
         self._ask("POST", "reset")
