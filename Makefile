@@ -63,11 +63,11 @@ cloud-stop: $(venv) ## Stop the local AWS that `invoke` or `watch` left running.
 bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory, and their limits.
 	@.venv/bin/python tests/demo bench $(function) $(dead-letter)
 
-acceptance: $(venv) $(if $(LOCAL),binary) ## Try the deployed function in your account, and report (STACK CHECKS SUBNETS JOBS=1 FSX=1 RECORD=1 YES=1 LOCAL=1).
+acceptance: $(venv) $(if $(LOCAL),binary) ## Try the deployed function in your account, and report (STACK CHECKS SUBNETS JOBS=1 INSTANCES=1 FSX=1 RECORD=1 YES=1 LOCAL=1).
 	@.venv/bin/python tests/acceptance$(if $(LOCAL),/local.py $(target)/debug/tower-forge) \
 		$(if $(STACK),--stack $(STACK)) $(if $(SERVICE_TOKEN),--service-token $(SERVICE_TOKEN)) \
 		$(if $(SUBNETS),--subnets $(SUBNETS)) $(if $(CHECKS),--checks $(CHECKS)) \
-		$(if $(JOBS),--jobs) $(if $(FSX),--fsx) $(if $(RECORD),--record) $(if $(YES),--yes)
+		$(if $(JOBS),--jobs) $(if $(INSTANCES),--instances) $(if $(FSX),--fsx) $(if $(RECORD),--record) $(if $(YES),--yes)
 
 soak: $(venv) ## Run the long tests too: every fault at every call.
 	TOWER_FORGE_SOAK=1 cargo test --locked --test it

@@ -1,4 +1,4 @@
-"""Questions about Batch, IAM, EC2 and FSx, asked with scratch resources. None starts an instance."""
+"""Questions about Batch, IAM, EC2 and FSx, asked with scratch resources. Only `limit_below_use` starts an instance."""
 
 from __future__ import annotations
 
@@ -276,6 +276,26 @@ def fargate_service_role(aws: Aws) -> Shape:
             break
         aws.pause(15)
     return {"environment": made, "job": shown["status"], "reason": shown.get("statusReason", "")}
+
+
+def limit_below_use(aws: Aws) -> Shape:
+    """A maxvCpus below the vCPUs that an environment has at that time."""
+    instance_profile, service = profile(aws), role(aws, "service", "batch.amazonaws.com", SERVICE_POLICY)
+    aws.pause(SPREAD)
+    batch, resources = aws.client("batch"), ec2_resources(aws, instance_profile, minvCpus=2, maxvCpus=4)
+    request = environment(aws, "environment", resources, service)
+    arn = batch.create_compute_environment(**request)["computeEnvironmentArn"]
+    settled(aws, arn)
+
+    def desired() -> int:
+        shown = batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"][0]
+        return shown["computeResources"].get("desiredvCpus", 0)
+
+    before = aws.until("an instance", desired)
+    lower = {"minvCpus": 0, "maxvCpus": 1}
+    refused = refusal(batch.update_compute_environment, computeEnvironment=arn, computeResources=lower)
+    settled(aws, arn)
+    return {"before": before, "refused": refused, "after": desired()}
 
 
 def fsx_token(aws: Aws) -> Shape:

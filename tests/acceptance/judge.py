@@ -222,6 +222,12 @@ def fargate_service_role(facts: Shape) -> Judgement:
     return facts["job"] == "SUCCEEDED", f"environment {made['status']} ({made['reason']}); {job}"
 
 
+def limit_below_use(facts: Shape) -> Judgement:
+    """It is refused."""
+    seen = f"desiredvCpus {facts['before']}; {_refused(facts)}; then desiredvCpus {facts['after']}"
+    return facts["before"] > 1 and bool(facts["refused"]), seen
+
+
 def fsx_token(facts: Shape) -> Judgement:
     """The second request is refused as another one."""
     good = bool(facts["refused"]) and facts["refused"]["code"] == "IncompatibleParameterError"

@@ -24,7 +24,9 @@ from tape import RECORDED, Tape, save
 __all__ = ["RECORDED"]
 
 AT_ONCE = 4
-"""Checks that run at a time: Batch allows 50 environments in a region."""
+"""Checks that run at a time on AWS, where an account may have 50 environments in a region."""
+
+AT_ONCE_LOCALLY = 8
 
 
 @dataclass
@@ -80,7 +82,7 @@ def everything(started: Started, checks: list[Check], options: set[str], record:
         if started.left:
             print("cleaning up after an earlier run …", flush=True)
             sweep.clean(Aws(started.run, "sweep"))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE_LOCALLY if started.run.scale < 1 else AT_ONCE) as pool:
             report.lines = list(pool.map(lambda check: one(started, check, options, record), checks))
     finally:
         report.left = sweep.clean(Aws(started.run, "sweep"))

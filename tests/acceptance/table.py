@@ -257,6 +257,15 @@ CHECKS = (
         needs="JOBS",
     ),
     Check(
+        "limit-below-use",
+        "Is a maxvCpus below the present desiredvCpus refused?",
+        "refused",
+        "handler/core/resources/compute_environment.rs: a limit can be lowered at once.",
+        batch.limit_below_use,
+        judge.limit_below_use,
+        needs="INSTANCES",
+    ),
+    Check(
         "fsx-token",
         "Is an FSx ClientRequestToken with other parameters refused?",
         "IncompatibleParameterError",
