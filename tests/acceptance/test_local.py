@@ -164,6 +164,15 @@ def test_a_job_is_run_if_it_is_asked_for(deploy: Deploy, tmp_path: Path) -> None
     assert "job SUCCEEDED" in output and left(local) == []
 
 
+def test_an_answer_other_than_expected_is_reported(deploy: Deploy, tmp_path: Path) -> None:
+    local = deploy()
+    local.account.configure(same_role_revalidates=False)
+    finished = Finished(local, tmp_path, "--checks", "revalidate-invalid")
+    assert finished.code == 1 and left(local) == []
+    assert "| different | INVALID" in finished.report
+    assert BY_NAME["revalidate-invalid"].otherwise in finished.report
+
+
 def test_without_consent_nothing_is_made(deploy: Deploy, tmp_path: Path) -> None:
     local = deploy()
     words = [each for each in local.command() if each != "--yes"]
