@@ -123,7 +123,7 @@ def delete_during_create(aws: Aws) -> Shape:
         return stack.resource(FORGE).get("ResourceStatus") == "CREATE_IN_PROGRESS"
 
     aws.until("the Create", begun)
-    # The forge has begun by then: its roles come first.
+    # The function has created the first roles by then.
     aws.pause(10)
     during = stack.shown()["StackStatus"]
     return {"during": during} | _deleted(stack)

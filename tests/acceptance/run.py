@@ -27,6 +27,7 @@ AT_ONCE = 4
 """Checks that run at a time on AWS, where an account may have 50 environments in a region."""
 
 AT_ONCE_LOCALLY = 8
+"""The same on the local AWS, where a run mostly waits."""
 
 
 @dataclass
