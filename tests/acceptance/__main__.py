@@ -40,6 +40,8 @@ def main() -> int:
     checks = _chosen(arguments.checks)
     # Only the local AWS is faster than AWS.
     local = "AWS_ENDPOINT_URL" in os.environ
+    if local and arguments.record == run.RECORDED:
+        raise SystemExit("these are answers of the local AWS: --record needs another folder than that of real accounts")
     started = run.prepare(arguments, float(os.environ.get("TOWER_FORGE_TIME_SCALE", "1")) if local else 1.0)
     print(f"Region {started.region}, function {started.run.service_token.rsplit(':', 1)[-1]}.\n{COSTS}")
     for each in sorted(options):

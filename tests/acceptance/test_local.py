@@ -92,6 +92,10 @@ def test_the_recordings_of_real_accounts_are_judged_as_they_were(monkeypatch: py
     _replay(recordings(RECORDED), monkeypatch)
 
 
+def test_the_recordings_that_are_kept_come_from_real_accounts() -> None:
+    assert all(each["where"].startswith("AWS, ") for each in recordings(RECORDED).values())
+
+
 def _replay(recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, each in recorded.items():
         monkeypatch.setenv("AWS_REGION", each["region"])
@@ -181,8 +185,10 @@ def test_without_consent_nothing_is_made(deploy: Deploy, tmp_path: Path) -> None
     assert "a few cents" in done.stdout
 
 
-def test_unknown_checks_and_missing_functions_are_named(deploy: Deploy, tmp_path: Path) -> None:
+def test_a_wrong_command_line_names_what_is_wrong(deploy: Deploy, tmp_path: Path) -> None:
     unknown = Finished(deploy(), tmp_path, "--checks", "nonsense")
     assert unknown.code == 1 and "unknown checks: nonsense; known are create-preview-delete" in unknown.output
+    record = Finished(deploy(), tmp_path, "--record")
+    assert record.code == 1 and "--record needs another folder" in record.output
     missing = Finished(deploy(), tmp_path, "--stack", "nonsense")
     assert missing.code == 1 and "Stack with id nonsense does not exist" in missing.output
