@@ -38,7 +38,8 @@ class Provider:
 
     def request(self) -> Shape:
         """The next request."""
-        return json.loads(self._until(lambda: self._sqs.receive_message(QueueUrl=self._queue).get("Messages"))[0]["Body"])
+        messages = self._until(lambda: self._sqs.receive_message(QueueUrl=self._queue).get("Messages"))
+        return json.loads(messages[0]["Body"])
 
     def answer(self, event: Shape, physical_id: str, status: str = "SUCCESS", **more: Any) -> None:
         """Answers a request."""
