@@ -1,9 +1,13 @@
-//! Properties that are accepted, but that a pipeline or a security review may stumble over. PURE.
+//! Properties that are accepted, but that a pipeline or a security review may stumble over, and limits that are not reached
+//! yet. PURE.
 //!
 //! The warnings are in the attribute `Warnings`, in the plan and in the log.
 
 use crate::image::ECS_ROOT_GIB;
+use crate::inventory::Inventory;
+use crate::name::LIMIT_TAG;
 use crate::properties::{Properties, WorkDir};
+use crate::resources::compute_environment::ComputeEnvironment;
 
 /// The bytes of the attribute `Warnings`. CloudFormation takes only short answers, and other attributes need the space.
 const LIMIT: usize = 600;
@@ -29,6 +33,17 @@ pub fn text(warnings: &[String]) -> String {
         text += "\n";
     }
     text.trim_end().to_owned()
+}
+
+/// The warnings about environments whose jobs use more vCPUs than the stack wants.
+pub fn limits(inventory: &Inventory) -> Vec<String> {
+    let all = inventory.all::<ComputeEnvironment>();
+    let limited = all.filter_map(|(existing, observed)| {
+        let (limit, now) = (existing.tags.get(LIMIT_TAG)?, observed.max_vcpus);
+        let name = &existing.id.name;
+        Some(format!("{name} has at most {now} vCPUs instead of {limit}, until its jobs use fewer."))
+    });
+    limited.collect()
 }
 
 fn work_dir(properties: &Properties) -> Option<String> {

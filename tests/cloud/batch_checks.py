@@ -228,18 +228,18 @@ def _root_volume(world: World, environment: Environment, data: Shape) -> str | N
     image_id = configuration[0].get("imageIdOverride")
     known = ec2.images(world.account_id, world.region)
     if image_id is not None and image_id not in known:
-        return _template_fault(f"The image id '[{image_id}]' does not exist")
+        return _not_well_formed(f"The image id '[{image_id}]' does not exist")
     image = known[image_id] if image_id else ec2.ECS_IMAGE
     for mapping in data.get("BlockDeviceMappings") or []:
         size = int(mapping.get("Ebs", {}).get("VolumeSize", image.size))
         if mapping["DeviceName"] == image.root and size < image.size:
-            return _template_fault(
+            return _not_well_formed(
                 f"Volume of size {size}GB is smaller than snapshot '{image.snapshot}', expect size >= {image.size}GB"
             )
     return None
 
 
-def _template_fault(text: str) -> str:
+def _not_well_formed(text: str) -> str:
     """What EC2 Auto Scaling finds wrong with a launch template, as Batch passes it on."""
     return (
         f"CLIENT_ERROR - You must use a valid fully-formed launch template. {text} (Service: AmazonAutoScaling; "

@@ -246,8 +246,10 @@ async fn limits_below_the_vcpus_in_use_are_approached() {
     let (first, blue) = aws.cloud.start_job_of(400, &queue).await;
     let (second, _) = aws.cloud.start_job_of(250, &queue).await;
     stack.sign(Duration::from_secs(2));
-    stack.roll_back().await.expect_success();
+    let warned = stack.roll_back().await.expect_success();
     assert_eq!(limits(&blue).await, (json!(650), Some("500".to_owned())), "the jobs go on");
+    let warning = format!("{blue} has at most 650 vCPUs instead of 500");
+    assert!(warned.attribute("Warnings").contains(&warning), "{}", warned.attribute("Warnings"));
 
     // To another generation and back, which is as busy.
     stack.sign(Duration::from_secs(1));
