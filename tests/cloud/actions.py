@@ -117,6 +117,13 @@ def _pass(role: str, service: str) -> Ask:
     return Ask("iam:PassRole", role, {"iam:PassedToService": service})
 
 
+def _linked(world: World, service: str) -> Ask:
+    """A service makes its service-linked role with the caller's rights, when an account first needs it."""
+    principal = f"{service}.amazonaws.com"
+    role = world.arn("iam", f"role/aws-service-role/{principal}/*")
+    return Ask("iam:CreateServiceLinkedRole", role, {"iam:AWSServiceName": principal})
+
+
 def _ec2_service(world: World) -> str:
     """EC2 as a principal, which has another name in China."""
     return f"ec2.{partitions.dns_suffix(world.caller.region)}"
@@ -140,8 +147,7 @@ def _batch(operation: str, params: Params, world: World) -> Iterator[Ask]:
             yield Ask("batch:TagResource", environment, tags)
         if created and not params.get("serviceRole"):
             # Batch: makes its service-linked role for the first environment without another one.
-            linked = world.arn("iam", "role/aws-service-role/batch.amazonaws.com/*")
-            yield Ask("iam:CreateServiceLinkedRole", linked, {"iam:AWSServiceName": "batch.amazonaws.com"})
+            yield _linked(world, "batch")
         resources = params.get("computeResources") or {}
         if params.get("serviceRole"):
             yield _pass(world.role(params["serviceRole"]), "batch.amazonaws.com")
@@ -265,6 +271,8 @@ def _efs(operation: str, params: Params, world: World) -> Iterator[Ask]:
         named = _mounted(params["MountTargetId"], world)
     tags |= _tag_keys(params.get("TagKeys"))
     yield Ask(action, arn(named or "*"), tags, exists=bool(named))
+    if operation == "CreateMountTarget":
+        yield _linked(world, "elasticfilesystem")
     # The API reference names the actions of EC2 that EFS takes with the caller's rights.
     for each in _INTERFACES.get(operation, ()):
         resource = "*" if each.startswith("Describe") else world.arn("ec2", "network-interface/*")
@@ -296,6 +304,7 @@ def _fsx(operation: str, params: Params, world: World) -> Iterator[Ask]:
             yield Ask("fsx:TagResource", any_one, tags)
         # FSx looks at the security groups with the caller's rights.
         yield Ask("ec2:GetSecurityGroupsForVpc", world.arn("ec2", "vpc/*"))
+        yield _linked(world, "fsx")
     elif params.get("ResourceARN"):
         yield Ask(action, params["ResourceARN"], tags | _tag_keys(params.get("TagKeys")), exists=True)
     elif params.get("FileSystemId"):

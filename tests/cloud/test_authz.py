@@ -242,6 +242,11 @@ CASES: list[tuple[str, str, dict[str, Any], list[Asked]]] = [
             ("fsx:CreateFileSystem", f"{FSX}:file-system/*", TAGGED),
             ("fsx:TagResource", f"{FSX}:file-system/*", TAGGED),
             ("ec2:GetSecurityGroupsForVpc", f"{EC2}:vpc/*", {}),
+            (
+                "iam:CreateServiceLinkedRole",
+                f"{IAM}:role/aws-service-role/fsx.amazonaws.com/*",
+                {"iam:AWSServiceName": "fsx.amazonaws.com"},
+            ),
         ],
     ),
     (

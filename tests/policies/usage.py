@@ -17,11 +17,7 @@ import documents  # noqa: E402
 
 # Allowed, and used by no test, because the local AWS cannot ask for them.
 UNUSED = {
-    "ec2:CreateNetworkInterface": "EFS makes a mount target's network interface on behalf of the caller",
-    "ec2:DeleteNetworkInterface": "EFS removes a mount target's network interface on behalf of the caller",
     "ec2:DescribeLaunchTemplateVersions": "Batch reads an environment's template with the rights of who makes it",
-    "ec2:DescribeNetworkInterfaces": "EFS looks at a mount target's network interface on behalf of the caller",
-    "iam:CreateServiceLinkedRole": "EFS and FSx make theirs when an account first uses them",
     "logs:CreateLogStream": "Lambda writes the function's own log with the function's role",
     "logs:PutLogEvents": "Lambda writes the function's own log with the function's role",
 }

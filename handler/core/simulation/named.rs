@@ -12,7 +12,7 @@ use std::rc::Rc;
 use tower_forge_core::claim::Verb;
 use tower_forge_core::name::LIMIT_TAG;
 use tower_forge_core::registry::Observed;
-use tower_forge_core::resource::Kind;
+use tower_forge_core::resource::{Kind, ResourceId};
 
 pub(crate) const SMOOTH: Mix = Mix {
     is_rough: false,
@@ -373,10 +373,9 @@ fn a_limit_that_jobs_exceed_is_lowered_as_they_end() {
         let world = &stack.world;
         let physical_id = stack.created().await;
         let with = |max_cpus| Template { max_cpus, ..Template::PLAIN };
-        let environment = world.account.borrow().of(Stack::First).into_iter();
-        let environment =
-            environment.filter(|id| id.kind == Kind::ComputeEnvironment && id.name.contains("-work-"));
-        let environment = environment.last().expect("the forge has one");
+        let is_of_work = |id: &&_| matches!(id, ResourceId { kind: Kind::ComputeEnvironment, name } if name.contains("-work-"));
+        let ours = world.account.borrow().of(Stack::First);
+        let environment = ours.iter().find(is_of_work).expect("the forge has one").clone();
         world.run_jobs(&environment, 20, 0);
         world.sim.sleep(60 * S).await;
         for (max_cpus, shown) in [(200, (200, false)), (50, (80, true)), (40, (80, true))] {

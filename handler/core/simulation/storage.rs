@@ -241,10 +241,8 @@ impl World {
         let show = |size: i32, failed_growth: Option<String>| {
             Observed::Fsx(Arc::new(fsx::Observed { size, failed_growth, ..observed.clone() }))
         };
-        let (growing, after) = match fails {
-            false => (show(size, None), show(size, None)),
-            true => (show(size, None), show(observed.size, Some("FSx gives no reason".to_owned()))),
-        };
+        let failed = || show(observed.size, Some("FSx gives no reason".to_owned()));
+        let (growing, after) = (show(size, None), if fails { failed() } else { show(size, None) });
         let again = self.now() + if fails { 0 } else { 6 * 3600 * S };
         let phase = Phase::Settling(format!("{GROWING} to {size} GiB"));
         self.begin(id, phase, self.takes(60 * S, 300 * S), |version| {
