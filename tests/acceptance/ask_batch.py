@@ -36,7 +36,9 @@ def _trust(principal: Shape) -> str:
 
 def profile(aws: Aws) -> str:
     """A scratch instance profile with its role; its ARN."""
-    role(aws, "instance", "ec2.amazonaws.com", INSTANCE_POLICY)
+    # EC2 is the service with another name in China.
+    suffix = "amazonaws.com.cn" if aws.region.startswith("cn-") else "amazonaws.com"
+    role(aws, "instance", f"ec2.{suffix}", INSTANCE_POLICY)
     iam, name = aws.client("iam"), aws.name("instance")
     made = iam.create_instance_profile(InstanceProfileName=name, Tags=aws.tag_list)["InstanceProfile"]["Arn"]
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)

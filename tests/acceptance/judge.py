@@ -216,10 +216,10 @@ def shared_group(facts: Shape) -> Judgement:
 
 
 def fargate_service_role(facts: Shape) -> Judgement:
-    """The job runs."""
+    """The job does not run."""
     made = facts["environment"]
     job = f"job {facts['job']} {facts['reason']}" if facts["job"] else "no job"
-    return facts["job"] == "SUCCEEDED", f"environment {made['status']} ({made['reason']}); {job}"
+    return facts["job"] == "RUNNABLE", f"environment {made['status']} ({made['reason']}); {job}"
 
 
 def limit_below_use(facts: Shape) -> Judgement:

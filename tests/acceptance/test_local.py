@@ -155,17 +155,12 @@ def test_an_interrupted_run_removes_everything_and_says_so(deploy: Deploy, tmp_p
     assert "| not asked | interrupted |" in (tmp_path / "report.md").read_text()
 
 
-def test_a_job_is_run_if_it_is_asked_for(deploy: Deploy, tmp_path: Path) -> None:
+def test_jobs_and_instances_are_asked_for_by_options(deploy: Deploy, tmp_path: Path) -> None:
     local = deploy()
-    with subprocess.Popen(
-        local.command("--jobs", "--checks", "fargate-service-role", "--report", str(tmp_path / "report.md")),
-        env=local.environment, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        job = processes.wait_for("the job", local.account.jobs, process)[0]
-        local.account.end_job(job["job"])
-        output, _ = process.communicate()
-    assert process.returncode == 0, output
-    assert "job SUCCEEDED" in output and left(local) == []
+    finished = Finished(local, tmp_path, "--jobs", "--instances", "--checks", "fargate-service-role,limit-below-use")
+    assert finished.code == 0, finished.output
+    assert "job RUNNABLE" in finished.report and "desiredvCpus 2" in finished.report
+    assert left(local) == []
 
 
 def test_an_answer_other_than_expected_is_reported(deploy: Deploy, tmp_path: Path) -> None:

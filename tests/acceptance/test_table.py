@@ -84,7 +84,7 @@ ROLLED_BACK = UPDATED | {"update": "UPDATE_ROLLBACK_COMPLETE"}
         (judge.pass_role, {"accepted": True, "more_than_batch": [], "texts": []}, {"more_than_batch": ["fleet"]}),
         (judge.shared_group, {"shared": True, "arn_is_ours": False, "owner_is_us": False}, {"arn_is_ours": True}),
         (judge.fargate_service_role,
-         {"environment": {"status": "VALID", "reason": ""}, "job": "SUCCEEDED", "reason": ""}, {"job": "RUNNABLE"}),
+         {"environment": {"status": "VALID", "reason": ""}, "job": "RUNNABLE", "reason": ""}, {"job": "SUCCEEDED"}),
         (judge.fsx_token, {"refused": {"code": "IncompatibleParameterError", "text": ""}}, {"refused": None}),
     ],
 )  # fmt: skip

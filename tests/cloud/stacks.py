@@ -18,6 +18,7 @@ from typing import Any
 
 import lambda_
 import locks
+import partitions
 import response_urls
 import settings
 from moto.sns.models import sns_backends
@@ -55,7 +56,7 @@ class Stack:
 
     def __init__(self, account_id: str, region: str, name: str, template: Shape, tags: list[Shape]) -> None:
         self.account_id, self.region, self.name, self.template = account_id, region, name, template
-        self.id = f"arn:aws:cloudformation:{region}:{account_id}:stack/{name}/{uuid.uuid4()}"
+        self.id = f"arn:{partitions.of(region)}:cloudformation:{region}:{account_id}:stack/{name}/{uuid.uuid4()}"
         self.resources: dict[str, Resource] = {}
         self.shown: Shape = {
             "stack_id": self.id, "stack_status": "REVIEW_IN_PROGRESS", "resources": {}, "physical_ids": {},

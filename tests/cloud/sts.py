@@ -30,7 +30,7 @@ def assume_role(self: TokenResponse) -> ActionResult:
         "Expiration": datetime.now(UTC) + timedelta(hours=1),
     }
     name = arn.split("/")[-1]
-    assumed = f"arn:aws:sts::{self.current_account}:assumed-role/{name}/{session}"
+    assumed = f"{arn.split(':iam:')[0]}:sts::{self.current_account}:assumed-role/{name}/{session}"
     user = {"AssumedRoleId": f"AROALOCALLOCALLOCAL00:{session}", "Arn": assumed}
     return ActionResult({"Credentials": credentials, "AssumedRoleUser": user, "PackedPolicySize": 6})
 

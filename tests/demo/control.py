@@ -59,10 +59,6 @@ class Account:
         """All jobs."""
         return self.state()["jobs"]
 
-    def end_job(self, job: str) -> None:
-        """Lets a job succeed."""
-        self._ask("DELETE", f"jobs/{job}")
-
     def serve_function(self, url: str) -> None:
         """Has the function's events sent to a URL, whose answers are the function's results."""
         self._ask("PUT", "function", {"url": url})
