@@ -15,7 +15,8 @@ fn read(path: &Path) -> String {
 
 /// All text of a module of the function: its file, and the folder of its name.
 fn module(name: &str) -> String {
-    let folders = ["core", "edge"].map(|package| root().join("handler").join(package).join(name));
+    let folders =
+        ["core", "edge"].map(|package| root().join("handler").join(package).join(name.replace("::", "/")));
     let text = |folder: &PathBuf| {
         let entries =
             [folder.clone(), folder.join("tests")].map(fs::read_dir).into_iter().flatten().flatten();
