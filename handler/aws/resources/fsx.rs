@@ -2,6 +2,7 @@
 
 use crate::aws::clients::Services;
 use crate::aws::error::Context as _;
+use aws_sdk_fsx::primitives::DateTime;
 use aws_sdk_fsx::types::{
     AdministrativeAction, AdministrativeActionType, CreateFileSystemLustreConfiguration, FileSystem,
     FileSystemLifecycle, FileSystemType, LustreDeploymentType, Status, StorageType, Tag,
@@ -41,7 +42,7 @@ fn growth(system: &FileSystem) -> Option<(&AdministrativeAction, i32)> {
         let size = action.target_file_system_values()?.storage_capacity()?;
         is_update.then_some((action, size))
     });
-    updates.max_by_key(|(action, _)| action.request_time().map(|time| time.secs()))
+    updates.max_by_key(|(action, _)| action.request_time().map(DateTime::secs))
 }
 
 fn is_under_way(action: &AdministrativeAction) -> bool {
