@@ -32,7 +32,8 @@ pub(super) const ENVIRONMENTS: &[Property] = &[
         meaning: "Maximum vCPUs for tasks.",
         aws: "`maxvCpus` of the work environment.",
         effects: &[Effect::InPlace],
-        update: "If the new limit is below current use, Batch starts no jobs until enough have finished.",
+        update: "If jobs use more vCPUs than the new limit, the environment gets the lowest possible limit, and the hourly sweep \
+                 lowers it as jobs finish. `Warnings` names such environments.",
     },
     Property {
         name: "HeadMaxCpus",

@@ -46,7 +46,8 @@ pub(super) const PROPERTIES: &[Property] = &[
         meaning: "Creates an FSx for Lustre file system of this many GiB.",
         aws: "A file system in `FsxSubnet`, mounted at boot.",
         effects: &[Effect::InPlace, Effect::NewGeneration, Effect::Refused],
-        update: "Growing is in place, shrinking is refused; the first size starts a new generation. No Update deletes a file \
+        update: "Growing is in place, and possible once in six hours; shrinking is refused; the first size starts a new \
+                 generation. No Update deletes a file \
                  system: one that is no longer desired is detached, and deleted with the forge.",
     },
     Property {

@@ -96,7 +96,8 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::Boolean,
         default: "false",
         allowed: "true or false",
-        meaning: "Pipelines may use the secrets that Seqera Platform keeps for them.",
+        meaning: "Pipelines may use the secrets that Seqera Platform keeps for them, also those that are encrypted with a key of \
+                  this account, if its policy leaves access to IAM.",
         aws: "Secrets Manager statements on the execution and instance roles.",
         effects: &[Effect::InPlace],
         update: AT_ONCE,

@@ -29,7 +29,8 @@ pub(super) const PROPERTIES: &[Property] = &[
         kind: Kind::Text,
         default: "the account's default key",
         allowed: "a KMS key's ID, alias, or ARN in this region",
-        meaning: "KMS key that encrypts the root volume. Its policy must allow the service-linked role of Auto Scaling to use it.",
+        meaning: "KMS key that encrypts the root volume. Its policy must allow the service-linked role of Auto Scaling to use it. \
+                  The same holds for the account's default key, unless that is AWS's own.",
         aws: "The launch template's block device.",
         effects: &[Effect::NewGeneration],
         update: "",
