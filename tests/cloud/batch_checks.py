@@ -208,6 +208,9 @@ def _template_fault(world: World, environment: Environment, at: float) -> str | 
     backend, name = _ec2(world), wanted.get("launchTemplateName")
     template_id = wanted.get("launchTemplateId") or backend.launch_template_name_to_ids.get(name)
     template = backend.launch_templates.get(template_id)
+    # EC2 is eventually consistent: its documentation says that a new resource may not be found at once.
+    if template is not None and not hasattr(template, "seen_from"):
+        template.seen_from = at + world.clock.duration("template_lag", template.name)
     if template is None or not iam_roles.seen(template, at):
         kind = "template ID" if wanted.get("launchTemplateId") else "template name"
         return f"CLIENT_ERROR - The specified launch template, with {kind} {template_id or name}, does not exist."

@@ -122,9 +122,6 @@ def create_launch_template(self: LaunchTemplates) -> ActionResult:
         _error("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
     data["UserData"] = parse_user_data(self._get_param("LaunchTemplateData.UserData"))
     template = self.ec2_backend.create_launch_template(name, self._get_param("VersionDescription"), data, tags)
-    clock = settings.for_account(self.current_account)
-    # EC2 is eventually consistent: its documentation says that a new resource may not be found at once.
-    template.seen_from = clock.now() + clock.duration("template_lag", name)
     if token:
         tokens[token] = (asked, template.id)
     return ActionResult({"LaunchTemplate": _shown(self, template)})

@@ -48,7 +48,7 @@ DURATIONS: dict[str, Range] = {
     # IAM answers at once for its new resources, the services that assume roles learn of them later: about
     # 2 s typically, 5 to 10 s often, two minutes at worst.
     "iam_propagation": (2, 10),
-    # How long Batch may not find a launch template that has just been made.
+    # How long Batch does not find a launch template, from when it first looks for it.
     "template_lag": 0,
     # How long AddRoleToInstanceProfile may not find a role that has just been made.
     "add_role_lag": 0,
