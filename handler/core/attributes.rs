@@ -58,10 +58,7 @@ pub fn attributes(cx: &Context, properties: &Properties, inventory: &Inventory) 
         ("FsxDnsName", fsx_dns_name),
         ("DragenQueue", properties.dragen_enabled.then(|| names.queue(Pool::Dragen))),
         ("LogGroup", names.log_group().into()),
-        (
-            "Warnings",
-            warnings::text(&[warnings::warnings(properties), warnings::limits(inventory)].concat()).into(),
-        ),
+        ("Warnings", warnings::text(&warnings::warnings(properties)).into()),
         ("NextflowConfig", nextflow_config(&config(cx, properties, execution)).into()),
     ];
     values.into_iter().map(|(name, value)| (name.to_owned(), value.unwrap_or_default().into())).collect()

@@ -250,6 +250,7 @@ async fn limits_below_the_vcpus_in_use_are_approached() {
     assert_eq!(limits(&blue).await, (json!(650), Some("500".to_owned())), "the jobs go on");
     let warning = format!("{blue} has at most 650 vCPUs instead of 500");
     assert!(warned.attribute("Warnings").contains(&warning), "{}", warned.attribute("Warnings"));
+    assert!(aws.lambda.log().contains(&warning), "{}", aws.lambda.log());
 
     // To another generation and back, which is as busy.
     stack.sign(Duration::from_secs(1));

@@ -11,7 +11,10 @@ use crate::leg::{Continuation, LEGS};
 use crate::name::ForgeId;
 use crate::operation::Ended;
 use crate::port::{Cloud, Undelivered};
+use crate::properties::Properties;
 use crate::respond::Response;
+use crate::warnings;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -113,12 +116,35 @@ impl<C: Cloud> Operation<'_, C> {
             let physical_id = self.intent.physical_id.clone();
             let recorded = held.recorded.as_ref().is_some_and(|forge| gone.contains(forge));
             let record = if recorded { Recorded::Gone } else { Recorded::Nothing };
-            return (Response::Success { physical_id, attributes: serde_json::Map::new() }, record);
+            return (Response::Success { physical_id, attributes: Map::new() }, record);
         };
         let cx = self.intent.context(&self.intent.forge);
         let physical_id = self.intent.forge.to_string();
-        let attributes = attributes(&cx, wanted, inventory);
+        let attributes = self.with_limits(attributes(&cx, wanted, inventory), wanted, inventory);
         (Response::Success { physical_id: physical_id.clone(), attributes }, Recorded::Forge(physical_id))
+    }
+
+    /// The attributes with the limits that jobs keep from being reached. Only the other warnings are known, and measured,
+    /// before anything is created, so these are left to the log if the response has no room for them.
+    fn with_limits(
+        &self,
+        attributes: Map<String, Value>,
+        wanted: &Properties,
+        inventory: &Inventory,
+    ) -> Map<String, Value> {
+        let limits = warnings::limits(inventory);
+        if limits.is_empty() {
+            return attributes;
+        }
+        for limit in &limits {
+            tracing::warn!("{limit}");
+        }
+        let text = warnings::text(&[limits, warnings::warnings(wanted)].concat());
+        let mut longer = attributes.clone();
+        longer.insert("Warnings".to_owned(), text.into());
+        let physical_id = self.intent.forge.to_string();
+        let response = Response::Success { physical_id, attributes: longer.clone() };
+        if response.body(&self.request.envelope).is_ok() { longer } else { attributes }
     }
 
     pub(super) fn failure(&self, error: &Error) -> Response {
