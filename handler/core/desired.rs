@@ -173,7 +173,7 @@ impl Forge<'_> {
         let since = existing.tags.get(RETIRING_TAG).unwrap_or(&self.cx.since);
         let mut tags = self.cx.owner.tags();
         tags.insert(RETIRING_TAG.to_owned(), since.clone());
-        let remove_tags = BTreeSet::from([RELEASED_TAG.to_owned()]);
+        let remove_tags = BTreeSet::from([RELEASED_TAG.to_owned(), LIMIT_TAG.to_owned()]);
         let id = existing.id.clone();
         self.resources.push(Desired { id, spec, tags, remove_tags, after, is_draining: true });
     }

@@ -269,17 +269,20 @@ fn a_default_that_is_said_aloud_is_the_same_forge() {
 
 #[test]
 fn another_instance_type_is_another_generation_beside_the_first() {
-    let inventory = forge_of(&properties(json!({})));
+    let mut inventory = forge_of(&properties(json!({})));
+    let old = ResourceId::new(Kind::ComputeEnvironment, "TowerForge-Cafe-work-65346d53");
+    inventory.resources.get_mut(&old).unwrap().tags.insert(LIMIT_TAG.to_owned(), "50".to_owned());
     check(
         &plan_for(&properties(json!({"InstanceTypes": "m6i"})), &inventory),
         expect![[r#"
             + compute environment TowerForge-Cafe-work-5fd000bf  (it does not exist)
             ~ job queue           TowerForge-Cafe-work  (computeEnvironmentOrder differs)
                   computeEnvironmentOrder: ["TowerForge-Cafe-work-65346d53"] -> ["TowerForge-Cafe-work-5fd000bf", "TowerForge-Cafe-work-65346d53"]
-            ~ compute environment TowerForge-Cafe-work-65346d53  (state, Tags.towerforge:retiring differs)
+            ~ compute environment TowerForge-Cafe-work-65346d53  (state, Tags.towerforge:retiring, Tags.towerforge:max-vcpus differs)
                   state: "ENABLED" -> "DISABLED"
                   Tags.towerforge:retiring: absent -> "2026-11-24T12:00:00Z"
         "#]],
+                  Tags.towerforge:max-vcpus: "50" -> absent
     );
 }
 
