@@ -223,6 +223,15 @@ impl World {
         self.judge_sending_to_shared(host, write);
     }
 
+    /// Whether a newer claim has looked before a call takes effect that an older claim has sent.
+    fn lands_late(&self, stack: Stack, by: &str) -> bool {
+        let judge = self.judge.borrow();
+        // Nobody waits for a call of somebody whom the table named before it was lost.
+        let lost_at = self.ledger.borrow().lost_at;
+        let is_forgotten = judge.named_since.get(by).is_some_and(|since| Some(*since) <= lost_at);
+        judge.claim_of(by) < judge.looked[stack as usize] && !is_forgotten
+    }
+
     /// A call takes effect.
     pub(crate) fn judge_landing(&self, by: &str, verb: Option<Verb>, write: &Write) {
         let (id, call) = (&write.id, &write.call);
@@ -233,11 +242,7 @@ impl World {
         if self.ledger.borrow().of(stack).is_some_and(|item| item.by != by) {
             self.count("superseded with a call under way");
         }
-        let is_stale = {
-            let judge = self.judge.borrow();
-            judge.claim_of(by) < judge.looked[stack as usize]
-        };
-        if is_stale {
+        if self.lands_late(stack, by) {
             self.fail(format!("{} lands after a newer claim's first look", what()));
         }
         if names_too_many(call) {
