@@ -60,7 +60,17 @@ pub fn check_ecs_line(line: &str) -> Result<(), String> {
     if !line.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
         return Err(format!("the value of {key} has characters other than printable ASCII"));
     }
+    let is_proxy_with_a_password = key.ends_with("_PROXY") && line.contains('@');
     match key {
+        "ECS_BACKEND_HOST" | "ECS_ACCEPT_INSECURE_CERT" => {
+            Err("the agent talks to ECS alone, over TLS that it verifies".to_owned())
+        }
+        _ if key.starts_with("AWS_") => {
+            Err("instances have the region and the credentials of the forge".to_owned())
+        }
+        _ if is_proxy_with_a_password => {
+            Err("user data is widely readable; use a proxy that needs no password".to_owned())
+        }
         "ECS_CLUSTER" => Err("AWS Batch chooses the cluster of its instances".to_owned()),
         "ECS_ENGINE_AUTH_DATA" => Err("user data is widely readable; keep images in ECR instead".to_owned()),
         _ => Ok(()),
@@ -144,6 +154,10 @@ mod tests {
             ("ECS_X=\u{7}", "printable ASCII"),
             ("ECS_X=ü", "printable ASCII"),
             ("ECS_CLUSTER=other", "AWS Batch chooses"),
+            ("ECS_BACKEND_HOST=https://attacker.example", "ECS alone"),
+            ("ECS_ACCEPT_INSECURE_CERT=true", "ECS alone"),
+            ("AWS_SECRET_ACCESS_KEY=x", "credentials of the forge"),
+            ("HTTP_PROXY=http://user:word@proxy:3128", "no password"),
             ("ECS_ENGINE_AUTH_DATA={}", "widely readable"),
         ];
         for (bad, why) in refused {
