@@ -74,7 +74,7 @@ impl Function {
             end: self.clock.now().mono + left.unwrap_or(UNKNOWN_DEADLINE),
         };
         let account = AccountScope::of(&invocation.function_arn);
-        match Event::read(event.clone(), self.environment.local) {
+        match Event::read(event.clone(), &self.environment.source, self.clock.now().wall) {
             Event::Request(request, continuation) => {
                 let lambda = Lambda {
                     request_id: invocation.request_id.clone(),

@@ -28,6 +28,7 @@ fn from_variables(
     Deployment {
         prefix: text("TOWER_FORGE_NAME_PREFIX").unwrap_or_else(|| PREFIX.to_owned()),
         region,
+        stack_accounts: list("TOWER_FORGE_STACK_ACCOUNTS"),
         boundary: text("TOWER_FORGE_PERMISSIONS_BOUNDARY"),
         allowed_boundaries: list("TOWER_FORGE_ALLOWED_BOUNDARIES"),
         allowed_policies: list("TOWER_FORGE_ALLOWED_POLICIES"),

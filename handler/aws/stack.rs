@@ -2,7 +2,7 @@
 
 use super::clients::Clients;
 use super::error::Context as _;
-use tower_forge_core::error::chain;
+use tower_forge_core::error::{ServiceError, chain};
 use tower_forge_core::port::Shown;
 
 /// CloudFormation's view of a resource of a stack.
@@ -21,6 +21,7 @@ pub(crate) async fn shown(clients: &Clients, stack_id: &str, logical_id: &str) -
             )
         }
         Err(err) if err.service().is_some_and(|err| err.message.contains("does not exist")) => Shown::Nothing,
+        Err(err) if err.service().is_some_and(ServiceError::is_denied) => Shown::Denied(err),
         Err(err) => {
             tracing::warn!(error = chain(&err), "CloudFormation does not show the resource");
             Shown::Unknown

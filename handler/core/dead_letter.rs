@@ -131,7 +131,7 @@ fn failure(died: &Died<'_>) -> String {
 mod tests {
     use super::*;
     use crate::claim::writer::tests::Fake;
-    use crate::event::{AccountScope, Envelope, Operation, ResponseUrl};
+    use crate::event::{AccountScope, Envelope, Operation, ResponseUrl, Source};
     use crate::port::Timestamp;
     use futures_util::FutureExt as _;
     use serde_json::Map;
@@ -139,12 +139,10 @@ mod tests {
     fn create() -> Request {
         let stack_id = "arn:aws:cloudformation:eu-west-1:123456789012:stack/genomics/1".to_owned();
         let account = AccountScope::of(&stack_id).unwrap();
+        let source = Source { region: "eu-west-1".to_owned(), local: true };
         let envelope = Envelope {
-            response_url: ResponseUrl::parse(
-                "https://bucket.s3.eu-west-1.amazonaws.com/a?X-Amz-Date=20261124T083000Z",
-                false,
-            )
-            .unwrap(),
+            response_url: ResponseUrl::parse("http://127.0.0.1/a?X-Amz-Date=20261124T083000Z", &source)
+                .unwrap(),
             stack_id,
             request_id: "r".to_owned(),
             logical_id: "Genomics".to_owned(),

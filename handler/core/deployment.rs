@@ -1,7 +1,8 @@
 //! The deployer's settings.
 
 use crate::claim::Timing;
-use crate::event::AccountScope;
+use crate::error::{Error, Result};
+use crate::event::{AccountScope, Request};
 use crate::properties::Limits;
 use crate::resource::{Feature, Kind};
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub struct Deployment {
     /// The region that the function runs in.
     pub region: String,
     /// The permissions boundary of a role unless its stack names another.
+    /// The accounts, besides its own, whose stacks may use the function; `*` is any.
+    pub stack_accounts: Vec<String>,
     pub boundary: Option<String>,
     /// Boundaries that a stack may name.
     pub allowed_boundaries: Vec<String>,
@@ -31,6 +34,27 @@ pub struct Deployment {
     pub timing: Timing,
     /// The function's log stream, for the Reason.
     pub log_stream: String,
+    /// Refuses a stack of another account unless the deployer allows that account: CloudFormation does not show such stacks,
+    /// so that nobody could tell whether it has sent the request.
+    ///
+    /// # Errors
+    ///
+    /// What the deployer would have to allow.
+    pub fn check_account(&self, request: &Request) -> Result<()> {
+        let account = AccountScope::of(&request.envelope.stack_id).map(|scope| scope.account);
+        let is_allowed =
+            |account: &String| self.stack_accounts.iter().any(|one| one == account || one == "*");
+        if request.is_of_own_account() || account.as_ref().is_some_and(is_allowed) {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "StackId: given a stack of account {}, allowed: {}; the deployer of the function can allow it with the template \
+             parameter StackAccounts",
+            account.unwrap_or_default(),
+            request.account.account
+        )))
+    }
+
 }
 
 impl Deployment {

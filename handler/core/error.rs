@@ -369,12 +369,13 @@ mod tests {
             message in "\\PC{0,9000}|[ä€𝄞\"\\\\\n\u{1}]{0,6000}",
             name in "TowerForge-[A-Za-z0-9]{22}-work-[0-9a-f]{8}",
         ) {
-            use crate::event::{Envelope, ResponseUrl};
+            use crate::event::{Envelope, ResponseUrl, Source};
+            let of = Source { region: "eu-west-1".to_owned(), local: true };
             let source = ServiceError { code: code.clone(), message, request_id: Some("aws-request".into()) };
             let error = Error::Call { action: "batch:CreateComputeEnvironment", name: name.clone(), source };
             let reason = Reason { error: &error, log_stream: "2026/11/24/[$LATEST]0a1b", request_id: "lambda-request" };
             let envelope = Envelope {
-                response_url: ResponseUrl::parse("https://s3.amazonaws.com/x", false).unwrap(),
+                response_url: ResponseUrl::parse("http://127.0.0.1:1/x", &of).unwrap(),
                 stack_id: "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/u".into(),
                 request_id: "r".into(),
                 logical_id: "Genomics".into(),

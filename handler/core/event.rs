@@ -110,6 +110,9 @@ impl fmt::Debug for ResponseUrl {
     }
 }
 
+/// By how many seconds CloudFormation's clock may be ahead of the function's.
+const AHEAD: i64 = 60;
+
 /// The DNS suffix of AWS hosts, by the prefix of a partition's region names; other regions use the first. From
 /// botocore's `partitions.json`.
 const DNS_SUFFIXES: [(&str, &str); 7] = [
@@ -128,24 +131,51 @@ pub fn dns_suffix(region: &str) -> &'static str {
     partition.unwrap_or(&DNS_SUFFIXES[0]).1
 }
 
+/// Where genuine requests come from. Whoever may invoke the function can send an event of his own.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The region that the function runs in. It is the stack's: CloudFormation demands that of a `ServiceToken`.
+    pub region: String,
+    /// Whether this is a local run, in which response URLs may be unsigned and on loopback.
+    pub local: bool,
+}
+
+impl Source {
+    /// The hosts of the bucket to which CloudFormation's URLs point, in every form that S3 has for it. A name that only
+    /// begins so may be somebody's: names of buckets are global, and may contain dots.
+    fn hosts(&self) -> [String; 4] {
+        let Self { region, .. } = self;
+        let suffix = dns_suffix(region);
+        let bucket = format!("cloudformation-custom-resource-response-{}", region.replace('-', ""));
+        [
+            format!("{bucket}.s3.{suffix}"),
+            format!("{bucket}.s3.{region}.{suffix}"),
+            format!("{bucket}.s3-{region}.{suffix}"),
+            format!("{bucket}.s3.dualstack.{region}.{suffix}"),
+        ]
+    }
+}
+
 impl ResponseUrl {
-    /// Accepts https to a host of AWS; in local runs also http to loopback.
+    /// Accepts https to CloudFormation's own bucket; in local runs also http to loopback.
     ///
     /// # Errors
     ///
     /// The problem, without the URL.
-    pub fn parse(text: &str, local: bool) -> Result<Self, &'static str> {
+    pub fn parse(text: &str, source: &Source) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| "ResponseURL is not a URL")?;
         let host = url.host_str().unwrap_or_default();
-        let to_aws = url.scheme() == "https"
-            && DNS_SUFFIXES
-                .iter()
-                .any(|(_, suffix)| host.strip_suffix(suffix).is_some_and(|host| host.ends_with('.')))
+        let to_cloudformation = url.scheme() == "https"
+            && source.hosts().iter().any(|known| known == host)
             && url.username().is_empty()
             && matches!(url.port_or_known_default(), Some(443));
         let to_loopback =
-            local && url.scheme() == "http" && matches!(host, "127.0.0.1" | "localhost" | "[::1]");
-        if to_aws || to_loopback { Ok(Self(url)) } else { Err("ResponseURL is not https to a host of AWS") }
+            source.local && url.scheme() == "http" && matches!(host, "127.0.0.1" | "localhost" | "[::1]");
+        if to_cloudformation || to_loopback {
+            Ok(Self(url))
+        } else {
+            Err("ResponseURL is not https to CloudFormation's bucket of this region")
+        }
     }
 
     /// The URL, for the PUT. Percent-escapes are unchanged: they are part of the signature.
@@ -199,10 +229,10 @@ impl Envelope {
     ///
     /// There is no usable URL. Other missing fields become visible placeholders: CloudFormation finds the request by
     /// the URL, and a response that it refuses is better than none.
-    pub fn salvage(object: &Map<String, Value>, local: bool) -> Result<Self, String> {
+    pub fn salvage(object: &Map<String, Value>, source: &Source) -> Result<Self, String> {
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
         let url = text("ResponseURL").ok_or("the event has no ResponseURL")?;
-        let response_url = ResponseUrl::parse(&url, local)?;
+        let response_url = ResponseUrl::parse(&url, source)?;
         let unknown = || "unknown".to_owned();
         Ok(Self {
             response_url,
@@ -214,7 +244,40 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// Refuses what CloudFormation would not have sent. The answer may still go to the URL: it is CloudFormation's own, and
+    /// whoever made the request knows it.
+    ///
+    /// # Errors
+    ///
+    /// The problem, without the URL.
+    pub fn check(&self, source: &Source, now: Timestamp) -> Result<(), String> {
+        let url = &self.response_url;
+        let Some(signed) = url.signed_at() else {
+            let why = "ResponseURL: not signed, allowed: a URL that CloudFormation has signed";
+            return if source.local { Ok(()) } else { Err(why.to_owned()) };
+        };
+        // A date in the future would put this operation after every genuine one.
+        if signed > now.secs().saturating_add(AHEAD) {
+            return Err(format!("ResponseURL: signed more than {AHEAD} s ahead of this function's clock"));
+        }
+        let Self { stack_id, logical_id, request_id, .. } = self;
+        let key = format!("{stack_id}|{logical_id}|{request_id}");
+        let path = percent_encoding::percent_decode_str(url.0.path().trim_start_matches('/')).decode_utf8();
+        if url.0.scheme() == "https" && path.as_deref() != Ok(&key) {
+            let why = "ResponseURL: for another request, allowed: the one of this StackId, LogicalResourceId and RequestId";
+            return Err(why.to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Request {
+    /// Whether the stack is in the account of the forge.
+    pub fn is_of_own_account(&self) -> bool {
+        AccountScope::of(&self.envelope.stack_id).as_ref() == Some(&self.account)
+    }
+
     /// The operation: the same for all deliveries of one signing, and different for each signing.
     pub fn operation_id(&self) -> String {
         self.envelope.response_url.digest()
@@ -233,67 +296,4 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const URL: &str = "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/arn%3Aaws%3A\
-        x%7CGenomics?X-Amz-Date=20261124T083000Z&X-Amz-Expires=7200&X-Amz-Signature=secret";
-
-    #[test]
-    fn a_url_keeps_its_escapes_and_shows_itself_to_nobody() {
-        let url = ResponseUrl::parse(URL, false).unwrap();
-        assert_eq!(url.expose().as_str(), URL);
-        assert!(!format!("{url:?}").contains("secret"));
-        assert_eq!(url.signed_at(), Some(1_795_509_000));
-    }
-
-    #[test]
-    fn an_answer_goes_to_aws_only() {
-        for text in [
-            "https://attacker.example/x",
-            "http://s3.amazonaws.com/x",
-            "https://amazonaws.com.attacker.example/x",
-            "https://attackeramazonaws.com/x",
-            "https://user@s3.amazonaws.com/x",
-            "https://s3.amazonaws.com:8443/x",
-            "http://127.0.0.1/x",
-            "not a URL",
-        ] {
-            assert!(ResponseUrl::parse(text, false).is_err(), "{text}");
-        }
-        assert!(ResponseUrl::parse("http://127.0.0.1:9010/x", true).is_ok());
-        assert!(ResponseUrl::parse("http://10.0.0.1:9010/x", true).is_err());
-    }
-
-    #[test]
-    fn every_partition_has_its_hosts() {
-        let suffixes = [
-            ("eu-west-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("cn-north-1", "amazonaws.com.cn"),
-            ("eusc-de-east-1", "amazonaws.eu"),
-            ("us-iso-east-1", "c2s.ic.gov"),
-            ("us-isob-east-1", "sc2s.sgov.gov"),
-            ("us-isof-south-1", "csp.hci.ic.gov"),
-            ("eu-isoe-west-1", "cloud.adc-e.uk"),
-        ];
-        for (region, suffix) in suffixes {
-            assert_eq!(dns_suffix(region), suffix, "{region}");
-            assert!(ResponseUrl::parse(&format!("https://bucket.s3.{region}.{suffix}/x"), false).is_ok());
-        }
-    }
-
-    #[test]
-    fn a_request_shows_no_properties() {
-        let properties = Map::from_iter([("Environment".to_owned(), json!([{"Value": "hunter2"}]))]);
-        let request = Request {
-            envelope: Envelope::salvage(json!({"ResponseURL": URL}).as_object().unwrap(), false).unwrap(),
-            operation: Operation::Update { old: properties.clone() },
-            properties,
-            account: AccountScope { partition: "aws".to_owned(), account: "123456789012".to_owned() },
-        };
-        let shown = format!("{request:?}");
-        assert!(shown.contains("Update") && !shown.contains("hunter2"), "{shown}");
-    }
-}
+mod tests;

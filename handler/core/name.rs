@@ -158,6 +158,13 @@ impl Names {
         &self.prefix
     }
 
+    /// Whether an ARN is a session of the function's own role, as AWS says who made something. `template.yaml` gives the
+    /// role this name. It stays when the function is deployed anew, and nobody else can have it in an account.
+    pub fn is_of_function(&self, arn: &str, region: &str) -> bool {
+        let role = arn.split_once(":assumed-role/").and_then(|(_, session)| session.split('/').next());
+        role == Some(&format!("{}-handler-{region}", self.prefix))
+    }
+
     /// The prefix of the names of this forge's resources, and of no other's.
     pub fn family(&self) -> String {
         format!("{}-{}-", self.prefix, self.id)
@@ -241,6 +248,23 @@ mod tests {
         assert_eq!(ForgeId::parse(""), None);
         assert_eq!(ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7x"), None);
         assert!(ForgeId::parse("2CeQImw0JjWrMM0tRDGRZ7").is_some());
+    }
+
+    #[test]
+    fn the_function_is_known_by_its_role() {
+        let names = Names::new(PREFIX, ForgeId::parse("Cafe1").unwrap());
+        let is = |rest: &str| names.is_of_function(&format!("arn:aws:{rest}"), "eu-west-1");
+        assert!(is("sts::123456789012:assumed-role/TowerForge-handler-eu-west-1/TowerForge-handler"));
+        for other in [
+            "sts::123456789012:assumed-role/Admin/TowerForge-handler",
+            "sts::123456789012:assumed-role/TowerForge-handler-eu-west-12/x",
+            "sts::123456789012:assumed-role/TowerForge-handler-eu-central-1/x",
+            "iam::123456789012:user/TowerForge-handler-eu-west-1",
+            "iam::123456789012:root",
+        ] {
+            assert!(!is(other), "{other}");
+        }
+        assert!(format!("{}-handler-ap-southeast-2", "A".repeat(20)).len() <= 64);
     }
 
     #[test]

@@ -121,6 +121,12 @@ fn plan_desired(
         plan.conflicts.push((id.clone(), describe_owner(&existing.tags)));
         return false;
     }
+    // What is only left as it is may be anybody's: the sweep looks at forges that another deployment has made.
+    if let Some(stranger) = existing.stranger().filter(|_| resource.spec.is_some()) {
+        plan.conflicts
+            .push((id.clone(), format!("{stranger}, who made it under this name and with these tags")));
+        return false;
+    }
     let drift = resource.drift(existing);
     match &existing.phase {
         Phase::Settling(status) | Phase::Deleting(status) => {

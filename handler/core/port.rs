@@ -5,7 +5,7 @@
 //! cross it with AWS's operation, code and message; the core interprets them.
 
 use crate::claim::Permit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::ResponseUrl;
 use crate::leg::Continuation;
 use crate::name::Names;
@@ -101,7 +101,7 @@ pub enum Undelivered {
 }
 
 /// CloudFormation's view of a resource of a stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Shown {
     /// The status, and the physical ID that CloudFormation has recorded.
     Resource {
@@ -112,8 +112,10 @@ pub enum Shown {
     },
     /// No such resource, or no such stack.
     Nothing,
-    /// Unknown: another account's stack, or a failure.
+    /// Unknown: another account's stack, or a failure that may pass.
     Unknown,
+    /// The function may not ask.
+    Denied(Error),
 }
 
 /// The owner of a resource that the sweep may have to delete, as in its tags.
@@ -145,7 +147,7 @@ pub trait Cloud: Clock + Table + Responder {
     /// The status of a stack; `None` if unknown.
     async fn stack_status(&self, stack_id: &str) -> Option<String>;
 
-    /// The forges of the region with draining environments, and those with a launch template.
+    /// The forges of the region with draining environments or limits to be lowered, and those with a launch template.
     async fn sweepable(&self, prefix: &str) -> Result<Vec<Sweepable>>;
 
     /// Invokes the function again with the same event and a continuation.

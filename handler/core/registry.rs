@@ -139,6 +139,13 @@ macro_rules! registry {
                 }
             }
 
+            /// Who made it, if that was not the function.
+            pub fn stranger(&self) -> Option<&str> {
+                match &self.observed {
+                    $(Observed::$kind(observed) => <resources::$module::$kind as Resource>::stranger(observed)),+
+                }
+            }
+
             /// The calls of the next step towards being gone.
             pub fn delete(&self) -> Vec<Write> {
                 let calls = match &self.observed {

@@ -275,6 +275,12 @@ pub trait Resource {
         false
     }
 
+    /// Who made it, if AWS tells and it was not the function: such a resource is not taken for a desired one, whatever its
+    /// tags are.
+    fn stranger(_observed: &Self::Observed) -> Option<&str> {
+        None
+    }
+
     /// AWS's reason if it accepted the last update, and failed to make it.
     fn failed_update(_observed: &Self::Observed) -> Option<&str> {
         None

@@ -94,12 +94,13 @@ fn fit(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ResponseUrl;
+    use crate::event::{ResponseUrl, Source};
     use proptest::prelude::*;
 
     fn envelope(logical_id: &str) -> Envelope {
+        let source = Source { region: "eu-west-1".to_owned(), local: true };
         Envelope {
-            response_url: ResponseUrl::parse("http://127.0.0.1:1/x", true).unwrap(),
+            response_url: ResponseUrl::parse("http://127.0.0.1:1/x", &source).unwrap(),
             stack_id: "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/u".into(),
             request_id: "r".into(),
             logical_id: logical_id.into(),

@@ -7,7 +7,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use tower_forge_core::dead_letter::{Answered, Died, answer};
-use tower_forge_core::event::{Envelope, ResponseUrl};
+use tower_forge_core::event::{Envelope, ResponseUrl, Source};
 use tower_forge_core::port::{Clock, Now, Responder, Table, Undelivered};
 use tower_forge_core::respond::Response;
 use tower_forge_core::table::{Attributes, TableError, Update, Updated};
@@ -23,7 +23,7 @@ struct World {
     table: ClaimTable,
     http: reqwest::Client,
     clock: HostClock,
-    local: bool,
+    source: Source,
 }
 
 /// One invocation of it.
@@ -37,10 +37,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start();
     let environment = Environment::read();
     let http = respond::client_builder().build()?;
-    let region = std::env::var("AWS_REGION").unwrap_or_default();
-    let table = ClaimTable::new(http.clone(), environment_credentials(), region, environment.table.clone());
+    let region = environment.source.region.clone();
+    let table = ClaimTable::new(http.clone(), environment_credentials(), region, environment.table);
     let clock = HostClock::start(environment.scale);
-    let world = World { table, http, clock, local: environment.local };
+    let world = World { table, http, clock, source: environment.source };
     let world = &world;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let left = event.context.deadline().duration_since(SystemTime::now());
@@ -59,17 +59,18 @@ impl Letter<'_> {
             cause(&record)
         );
         let request_id = record["requestContext"]["requestId"].as_str().unwrap_or_default();
-        let answered = match Event::read(record["requestPayload"].clone(), self.world.local) {
-            Event::Request(request, continuation) => {
-                let continuation = continuation.as_ref();
-                let died = Died { request: &request, continuation, request_id, reason };
-                Box::pin(answer(self, &died)).await?
-            }
-            Event::Malformed(envelope, _) => self.refuse(&envelope, reason).await?,
-            Event::Sweep | Event::Plan(_) | Event::Unanswerable(_) => {
-                return Ok(json!({"ignored": "no response is expected"}));
-            }
-        };
+        let answered =
+            match Event::read(record["requestPayload"].clone(), &self.world.source, self.now().wall) {
+                Event::Request(request, continuation) => {
+                    let continuation = continuation.as_ref();
+                    let died = Died { request: &request, continuation, request_id, reason };
+                    Box::pin(answer(self, &died)).await?
+                }
+                Event::Malformed(envelope, _) => self.refuse(&envelope, reason).await?,
+                Event::Sweep | Event::Plan(_) | Event::Unanswerable(_) => {
+                    return Ok(json!({"ignored": "no response is expected"}));
+                }
+            };
         Ok(match answered {
             Answered::Responded => json!({"status": "FAILED"}),
             Answered::Superseded => json!({"ignored": "superseded by a newer operation"}),

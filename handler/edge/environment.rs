@@ -1,14 +1,15 @@
 //! The environment variables that both functions read; the standard `AWS_…` ones of the clients are the SDK's.
 
 use tower_forge_core::claim::Timing;
+use tower_forge_core::event::Source;
 
 /// The settings of the deployment that both functions need.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The claim's table (`TOWER_FORGE_TABLE`).
     pub table: String,
-    /// Whether this is a local run: response URLs may be unsigned and on loopback (`TOWER_FORGE_LOCAL=1`).
-    pub local: bool,
+    /// Where genuine requests come from: `AWS_REGION`, and `TOWER_FORGE_LOCAL=1` for a local run.
+    pub source: Source,
     /// Real seconds per second of AWS's time: 1 on AWS (`TOWER_FORGE_TIME_SCALE`, in local runs only).
     pub scale: f64,
     /// The function's log stream (`AWS_LAMBDA_LOG_STREAM_NAME`).
@@ -33,7 +34,7 @@ impl Environment {
         let scale = text("TOWER_FORGE_TIME_SCALE").filter(|_| local).and_then(|text| text.parse().ok());
         Self {
             table: text("TOWER_FORGE_TABLE").unwrap_or_default(),
-            local,
+            source: Source { region: text("AWS_REGION").unwrap_or_default(), local },
             scale: scale.filter(|scale| *scale > 0.0).unwrap_or(1.0),
             log_stream: text("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| "local".to_owned()),
         }
@@ -41,7 +42,7 @@ impl Environment {
 
     /// How long permits and calls last, in AWS's time.
     pub fn timing(&self) -> Timing {
-        if !self.local {
+        if !self.source.local {
             return Timing::AWS;
         }
         let at_least = |real: f64| std::time::Duration::from_secs_f64(real / self.scale);

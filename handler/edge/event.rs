@@ -5,8 +5,9 @@
 
 use aws_lambda_events::event::cloudformation::CloudFormationCustomResourceRequest as TypedRequest;
 use serde_json::{Map, Value, json};
-use tower_forge_core::event::{AccountScope, Envelope, Operation, Request};
+use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, Source};
 use tower_forge_core::leg::Continuation;
+use tower_forge_core::port::Timestamp;
 
 /// The member of an event that an earlier leg of the same operation has added.
 pub const CONTINUATION: &str = "TowerForge";
@@ -27,8 +28,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// Reads an event. Never fails: an unreadable event is one of the variants.
-    pub fn read(event: Value, local: bool) -> Self {
+    /// Reads an event that arrived at `now`. Never fails: an unreadable event is one of the variants.
+    pub fn read(event: Value, source: &Source, now: Timestamp) -> Self {
         let Value::Object(mut object) = event else {
             return Self::Unanswerable("the event is not a JSON object".to_owned());
         };
@@ -36,13 +37,16 @@ impl Event {
             return Self::Sweep;
         }
         if let Some(inner) = object.remove("plan") {
-            return Self::Plan(read_plan(inner));
+            return Self::Plan(read_plan(inner, source, now));
         }
-        let envelope = match Envelope::salvage(&object, local) {
+        let envelope = match Envelope::salvage(&object, source) {
             Ok(envelope) => envelope,
             Err(why) => return Self::Unanswerable(why),
         };
         let continuation = object.remove(CONTINUATION).map(serde_json::from_value).transpose();
+        if let Err(why) = envelope.check(source, now) {
+            return Self::Malformed(envelope, why);
+        }
         match (read_request(envelope.clone(), object), continuation) {
             (Ok(request), Ok(continuation)) => Self::Request(Box::new(request), continuation),
             (Err(why), _) => Self::Malformed(envelope, why),
@@ -52,11 +56,11 @@ impl Event {
 }
 
 /// A preview answers nobody, so an event without a response URL, or with any, will do.
-fn read_plan(mut event: Value) -> Result<Box<Request>, String> {
+fn read_plan(mut event: Value, source: &Source, now: Timestamp) -> Result<Box<Request>, String> {
     if event.is_object() {
         event["ResponseURL"] = json!("http://127.0.0.1/nobody");
     }
-    match Event::read(event, true) {
+    match Event::read(event, &Source { local: true, ..source.clone() }, now) {
         Event::Request(request, _) => Ok(request),
         Event::Malformed(_, why) | Event::Unanswerable(why) => Err(why),
         Event::Plan(_) | Event::Sweep => Err("only a request of CloudFormation can be previewed".to_owned()),
@@ -107,7 +111,13 @@ mod tests {
     use super::*;
 
     const URL: &str = "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/arn%3Aaws%3A\
-        x%7CGenomics?X-Amz-Date=20261124T083000Z&X-Amz-Expires=7200&X-Amz-Signature=secret";
+        cloudformation%3Aeu-west-1%3A123456789012%3Astack%2Fs%2Fu%7CGenomics%7Cr\
+        ?X-Amz-Date=20261124T083000Z&X-Amz-Expires=7200&X-Amz-Signature=secret";
+
+    fn read(event: Value) -> Event {
+        let source = Source { region: "eu-west-1".to_owned(), local: false };
+        Event::read(event, &source, Timestamp::from_secs(1_795_509_000))
+    }
 
     fn create() -> Value {
         json!({
@@ -120,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_create_is_read() {
-        let Event::Request(request, None) = Event::read(create(), false) else { panic!("not a request") };
+        let Event::Request(request, None) = read(create()) else { panic!("not a request") };
         assert!(matches!(request.operation, Operation::Create));
         assert_eq!(request.account.account, "123456789012");
         assert!(!format!("{request:?}").contains("secret"));
@@ -131,8 +141,9 @@ mod tests {
         let broken = |key: &str, value: Value| {
             let mut event = create();
             event[key] = value;
-            Event::read(event, false)
+            read(event)
         };
+        assert!(matches!(broken("LogicalResourceId", json!("Other")), Event::Malformed(..)));
         let Event::Malformed(_, why) = broken("RequestType", json!("Explode")) else {
             panic!("not malformed")
         };
@@ -141,7 +152,7 @@ mod tests {
         assert!(matches!(broken("StackId", json!(7)), Event::Malformed(..)));
         assert!(matches!(broken("TowerForge", json!({"Leg": "many"})), Event::Malformed(..)));
         assert!(matches!(broken("ResponseURL", json!("https://attacker.example/")), Event::Unanswerable(_)));
-        assert!(matches!(Event::read(json!([]), false), Event::Unanswerable(_)));
-        assert!(matches!(Event::read(json!({"sweep": true}), false), Event::Sweep));
+        assert!(matches!(read(json!([])), Event::Unanswerable(_)));
+        assert!(matches!(read(json!({"sweep": true})), Event::Sweep));
     }
 }

@@ -6,13 +6,15 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::deployment::Deployment;
-use tower_forge_core::event::{Envelope, Request};
+use tower_forge_core::event::{Envelope, Request, Source};
 use tower_forge_core::intent::Intent;
 use tower_forge_core::port::Timestamp;
-use tower_forge_core::properties;
+use tower_forge_core::properties::{self, Allowed};
 use tower_forge_core::respond::{LIMIT, Response};
 
-const URL: &str = "https://s3.eu-west-1.amazonaws.com/x?X-Amz-Date=20261124T083000Z&X-Amz-Signature=secret";
+const URL: &str = "https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/arn%3Aaws%3A\
+    cloudformation%3Aeu-west-1%3A123456789012%3Astack%2Fs%2Fu%7CGenomics%7Cr\
+    ?X-Amz-Date=20261124T083000Z&X-Amz-Signature=secret";
 
 fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -62,8 +64,9 @@ fn event() -> impl Strategy<Value = Value> {
     let field = |good: Vec<&'static str>| prop_oneof![6 => prop::sample::select(good).prop_map(Value::from), 1 => tree()];
     let url = field(vec![
         URL,
-        "https://s3.amazonaws.com/?X-Amz-Date=99999999T999999Z",
-        "https://s3.amazonaws.com/?Expires=-9223372036854775808",
+        "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/?X-Amz-Date=99999999T999999Z",
+        "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/?Expires=-9223372036854775808",
+        "https://s3.amazonaws.com/?X-Amz-Date=20261124T083000Z",
         "http://x",
         "",
     ]);
@@ -71,10 +74,13 @@ fn event() -> impl Strategy<Value = Value> {
     let request_type = field(vec!["Create", "Update", "Delete", "Upsert"]);
     let id = field(vec!["Cafe1", "stack-Genomics-1ABCDEF", ""]);
     let properties = || prop_oneof![8 => object(), 1 => tree()];
-    (request_type, url, stack, id, "\\PC{0,300}", properties(), properties(), tree()).prop_map(
-        |(request_type, url, stack, id, logical, properties, old, more)| {
+    // The names in the URL, mostly: others are refused at once.
+    let named = |name: &'static str| prop_oneof![6 => Just(name.to_owned()), 1 => "\\PC{0,300}"];
+    let pair = (named("Genomics"), named("r"));
+    (request_type, url, stack, id, pair, properties(), properties(), tree()).prop_map(
+        |(request_type, url, stack, id, (logical, number), properties, old, more)| {
             json!({
-                "RequestType": request_type, "ResponseURL": url, "StackId": stack, "RequestId": logical, "LogicalResourceId": logical,
+                "RequestType": request_type, "ResponseURL": url, "StackId": stack, "RequestId": number, "LogicalResourceId": logical,
                 "PhysicalResourceId": id, "ResourceType": "Custom::TowerForge", "ServiceToken": "arn",
                 "ResourceProperties": properties, "OldResourceProperties": old, "TowerForge": more,
             })
@@ -82,14 +88,17 @@ fn event() -> impl Strategy<Value = Value> {
     )
 }
 
+fn source() -> Source {
+    Source { region: "eu-west-1".to_owned(), local: false }
+}
+
 fn deployment() -> Deployment {
     Deployment {
         prefix: tower_forge_core::name::PREFIX.to_owned(),
         region: "eu-west-1".to_owned(),
+        stack_accounts: Vec::new(),
         boundary: None,
-        allowed_boundaries: Vec::new(),
-        allowed_policies: Vec::new(),
-        allowed_roles: vec!["*".to_owned()],
+        allowed: Allowed::everything(),
         efs: true,
         fsx: true,
         retire_after: Duration::from_hours(1),
@@ -128,7 +137,7 @@ fn read(request: &Request) {
 proptest! {
     #[test]
     fn no_event_is_too_strange(event in event()) {
-        match Event::read(event, false) {
+        match Event::read(event, &source(), Timestamp::from_secs(1_795_509_000)) {
             Event::Request(request, _) => read(&request),
             Event::Malformed(envelope, reason) => {
                 let physical_id = envelope.physical_id.clone().unwrap_or_default();
@@ -140,7 +149,7 @@ proptest! {
 
     #[test]
     fn nothing_at_all_is_too_strange(event in tree()) {
-        let shown = format!("{:?}", Event::read(event, false));
+        let shown = format!("{:?}", Event::read(event, &source(), Timestamp::from_secs(1_795_509_000)));
         prop_assert!(!shown.contains("Signature"));
     }
 }

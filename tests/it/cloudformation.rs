@@ -159,6 +159,14 @@ impl Stack {
         }))
     }
 
+    /// The same stack, whose next requests go to another function.
+    pub(crate) fn served_by(&self, cloudformation: CloudFormation) -> Self {
+        let Inner { name, id, logical_id, newest, .. } = &*self.0;
+        let (name, id, logical_id, newest) = (name.clone(), id.clone(), logical_id.clone(), newest.clone());
+        let known = Mutex::new(self.known().clone());
+        Self(Arc::new(Inner { cloudformation, name, id, logical_id, newest, known, ago: Mutex::default() }))
+    }
+
     /// The ARN of the stack.
     pub(crate) fn id(&self) -> &str {
         &self.0.id

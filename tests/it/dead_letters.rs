@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tower_forge_core::claim::resource_key;
-use tower_forge_core::event::ResponseUrl;
+use tower_forge_core::event::{ResponseUrl, Source};
 
 use crate::cloudformation::{Request, Stack};
 use crate::create_and_delete::minimal;
@@ -70,7 +70,8 @@ async fn claimed(aws: &TestAccount, request: &Request, operation: &str, second: 
 
 fn operation(request: &Request) -> String {
     let url = request.event["ResponseURL"].as_str().expect("a URL");
-    ResponseUrl::parse(url, true).expect("a URL of ours").digest()
+    let source = Source { region: "eu-west-1".to_owned(), local: true };
+    ResponseUrl::parse(url, &source).expect("a URL of ours").digest()
 }
 
 #[tokio::test]

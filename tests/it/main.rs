@@ -29,6 +29,7 @@
 mod cloud;
 mod cloudformation;
 mod faults;
+mod forged;
 mod lambda;
 mod matrix;
 mod operation;

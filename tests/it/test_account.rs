@@ -136,6 +136,11 @@ impl TestAccount {
         Stack::new(self.cloudformation.clone(), &properties)
     }
 
+    /// A stack of another function of this account, from now on served by this one.
+    pub(crate) fn adopt(&self, stack: &Stack) -> Stack {
+        stack.served_by(self.cloudformation.clone())
+    }
+
     /// Delivers any event as CloudFormation would, with a response URL of ours where it has one, while it shows that
     /// operation as in progress.
     pub(crate) async fn play(&self, event: Value) -> Ended {

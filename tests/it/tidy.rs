@@ -53,8 +53,18 @@ fn the_core_depends_on_nothing_outside() {
     let (dependencies, _) = rest.split_once("[dev-dependencies]").unwrap();
     let named: Vec<&str> =
         dependencies.lines().filter_map(|line| line.split_once(".workspace")).map(|(name, _)| name).collect();
-    let pure =
-        ["futures-util", "serde", "serde_json", "sha2", "strsim", "thiserror", "time", "tracing", "url"];
+    let pure = [
+        "futures-util",
+        "percent-encoding",
+        "serde",
+        "serde_json",
+        "sha2",
+        "strsim",
+        "thiserror",
+        "time",
+        "tracing",
+        "url",
+    ];
     assert_eq!(named, pure);
 }
 

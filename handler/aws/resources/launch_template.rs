@@ -17,6 +17,7 @@ use tower_forge_core::resources::launch_template::{Call, Observed, RootVolume, S
 /// Looks for all launch templates of a forge.
 pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<Observed>> {
     let family = names.family();
+    let region = services.ec2.config().region().map(ToString::to_string).unwrap_or_default();
     let filter = Filter::builder().name("launch-template-name").values(format!("{family}*")).build();
     let pages = services.ec2.describe_launch_templates().filters(filter).into_paginator().items().send();
     let found = pages.try_collect().await.on("ec2:DescribeLaunchTemplates", &family)?;
@@ -29,7 +30,10 @@ pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<O
             phase: Phase::Settled,
             refs: Vec::new(),
             created: template.create_time.map(|created| created.secs()),
-            observed: Observed { template_id: template.launch_template_id? },
+            observed: Observed {
+                template_id: template.launch_template_id?,
+                stranger: template.created_by.filter(|arn| !names.is_of_function(arn, &region)),
+            },
         })
     });
     Ok(Listing::of(found.collect()))

@@ -79,7 +79,7 @@ fn made(resource: &Desired) -> Existing {
             (Observed::LogGroup(Arc::new(observed)), Vec::new())
         }
         Spec::LaunchTemplate(_) => {
-            let observed = launch_template::Observed { template_id: "lt-1".to_owned() };
+            let observed = launch_template::Observed { template_id: "lt-1".to_owned(), stranger: None };
             (Observed::LaunchTemplate(Arc::new(observed)), Vec::new())
         }
         Spec::ComputeEnvironment(spec) => {

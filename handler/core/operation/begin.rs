@@ -4,7 +4,7 @@ use super::Operation;
 use crate::claim::writer::{self, Claimed};
 use crate::claim::{Item, Order, Standing, Verb, Waits, waits};
 use crate::error::Error;
-use crate::event::AccountScope;
+use crate::event::Envelope;
 use crate::name::ForgeId;
 use crate::operation::Ended;
 use crate::port::{Cloud, Shown, Undelivered};
@@ -15,12 +15,14 @@ use std::time::Duration;
 
 /// How long CloudFormation may take to show a new operation; Lambda retries first after a minute.
 const SHOWN_WITHIN: Duration = Duration::from_secs(45);
+/// How long CloudFormation is asked if it does not reply. Whoever can keep it from replying, by using up the account's rate,
+/// must not get a forged operation through.
+const KNOWN_WITHIN: Duration = Duration::from_mins(3);
 /// Maximum lag of the operation that CloudFormation shows.
 pub(super) const SHOWN_LATE: Duration = Duration::from_secs(10);
 /// Maximum step back of CloudFormation's clock.
 const CLOCK_STEP: i64 = 10;
-/// How often a Delete asks CloudFormation, whose reply decides which forge it keeps, before it proceeds without a
-/// reply.
+/// How often CloudFormation is asked whether the stack rolls back before it counts as not rolling back.
 pub(super) const QUESTIONS: u32 = 4;
 /// Pause before CloudFormation is asked again.
 pub(super) const AGAIN: Duration = Duration::from_secs(3);
@@ -67,25 +69,31 @@ enum Newer {
 enum Check {
     /// It does not show it yet.
     Open,
-    /// It shows it, or cannot be asked.
+    /// It has not replied.
+    Unknown,
+    /// It shows it; or it has done so before, or cannot show the stack.
     Passed(Shown),
-    /// It does not show it after the allowed time.
-    Failed,
+    /// It has not shown it within the allowed time; why the operation fails.
+    Failed(Error),
 }
 
 impl<C: Cloud> Operation<'_, C> {
     /// Reads, checks with CloudFormation, and claims.
     pub(super) async fn take_claim(&self) -> Result<Begun, Failed> {
-        let mut check = if self.needs_check() { Check::Open } else { Check::Passed(Shown::Unknown) };
+        if let Err(err) = self.deployment.check_account(self.request) {
+            return ended(self.respond_failure(&err).await);
+        }
+        let mut check = self.first_check().await?;
         let mut claimant = self.claimant.clone();
         let mut has_asked_again = false;
         let until = self.window.until;
         loop {
-            let asked = async { if matches!(check, Check::Open) { Some(self.shown().await) } else { None } };
+            let is_open = matches!(check, Check::Open | Check::Unknown);
+            let asked = async { if is_open { Some(self.ask().await) } else { None } };
             let (item, asked) = join(writer::read(self.cloud, &claimant.key, until), asked).await;
             let item = item.map_err(Failed::Table)?;
-            if let Some(shown) = asked {
-                check = self.judge(shown);
+            if let Some((shown, stack)) = asked {
+                check = self.judge(shown, stack.as_deref());
             }
             match claimant.standing(item.as_ref()) {
                 Standing::Answered(body) => return ended(self.put(body).await),
@@ -113,14 +121,13 @@ impl<C: Cloud> Operation<'_, C> {
             }
             let shown = match &check {
                 Check::Passed(shown) => shown.clone(),
-                Check::Failed => return ended(self.respond_failure(&not_shown()).await),
-                // Once over, the item is read once more before the answer.
-                Check::Open if self.cloud.now().since(self.intent.signed) >= SHOWN_WITHIN => {
-                    check = Check::Failed;
-                    continue;
-                }
-                Check::Open => {
-                    self.cloud.sleep(AGAIN).await;
+                Check::Failed(err) => return ended(self.respond_failure(err).await),
+                open => {
+                    match self.overdue(open) {
+                        // The item is read once more before the answer.
+                        Some(err) => check = Check::Failed(err),
+                        None => self.cloud.sleep(AGAIN).await,
+                    }
                     continue;
                 }
             };
@@ -141,47 +148,73 @@ impl<C: Cloud> Operation<'_, C> {
         item.operation == self.claimant.operation && item.by != leg.by && !is_own_retry
     }
 
-    /// Whether to ask CloudFormation: once per operation, and only about a stack that it can show.
-    fn needs_check(&self) -> bool {
+    /// Whether CloudFormation has to be asked: once per operation, and only about a stack that it can show. Whoever sends an
+    /// event can add a continuation, but an operation has its claim from nobody else.
+    async fn first_check(&self) -> Result<Check, Failed> {
         let is_signed = self.request.envelope.response_url.signed_at().is_some();
-        let own = AccountScope::of(&self.request.envelope.stack_id).as_ref() == Some(&self.request.account);
-        self.continuation.is_none() && is_signed && own
-    }
-
-    async fn shown(&self) -> Shown {
-        let questions = if self.intent.verb == Verb::Delete { QUESTIONS } else { 1 };
-        for _ in 1..questions {
-            match self.ask().await {
-                Shown::Unknown => self.cloud.sleep(AGAIN).await,
-                shown => return shown,
+        if !is_signed || !self.request.is_of_own_account() {
+            return Ok(Check::Passed(Shown::Unknown));
+        }
+        if self.continuation.is_some() {
+            let item = writer::read(self.cloud, &self.claimant.key, self.window.until).await;
+            if item.map_err(Failed::Table)?.is_some_and(|item| item.operation == self.claimant.operation) {
+                return Ok(Check::Passed(Shown::Unknown));
             }
         }
-        self.ask().await
+        Ok(Check::Open)
     }
 
-    async fn ask(&self) -> Shown {
-        self.cloud.shown(&self.request.envelope.stack_id, &self.request.envelope.logical_id).await
+    /// Why CloudFormation is not asked any longer.
+    fn overdue(&self, check: &Check) -> Option<Error> {
+        let is_late = self.cloud.now().mono + AGAIN >= self.window.until;
+        let why = match check {
+            Check::Open if self.is_since(SHOWN_WITHIN) => "does not show this operation as in progress",
+            Check::Unknown if is_late || self.is_since(KNOWN_WITHIN) => {
+                "could not be asked whether it has begun this operation"
+            }
+            _ => return None,
+        };
+        Some(Error::Refused(format!("CloudFormation {why}")))
+    }
+
+    /// Whether so much time has passed since the operation was signed.
+    fn is_since(&self, duration: Duration) -> bool {
+        self.cloud.now().since(self.intent.signed) >= duration
+    }
+
+    /// CloudFormation's view of the resource, and the status of the stack if that matters.
+    async fn ask(&self) -> (Shown, Option<String>) {
+        let Envelope { stack_id, logical_id, .. } = &self.request.envelope;
+        let shown = self.cloud.shown(stack_id, logical_id).await;
+        let stack = if self.may_be_clean_up(&shown) { self.cloud.stack_status(stack_id).await } else { None };
+        (shown, stack)
     }
 
     /// Whether CloudFormation shows this operation.
-    fn judge(&self, shown: Shown) -> Check {
-        let passes = match &shown {
-            // Not to know is no reason to fail an operation; order and claim still protect.
-            Shown::Unknown => true,
-            Shown::Nothing => false,
-            Shown::Resource { status, physical_id } => {
-                is_in_progress(self.intent.verb, status)
-                    || self.intent.verb == Verb::Delete && self.is_clean_up(status, physical_id.as_deref())
+    fn judge(&self, shown: Shown, stack: Option<&str>) -> Check {
+        let is_clean_up = self.may_be_clean_up(&shown);
+        match (&shown, stack) {
+            (Shown::Unknown, _) => Check::Unknown,
+            (Shown::Denied(err), _) => Check::Failed(err.clone()),
+            (Shown::Resource { status, .. }, _) if is_in_progress(self.intent.verb, status) => {
+                Check::Passed(shown)
             }
-        };
-        if passes { Check::Passed(shown) } else { Check::Open }
+            (_, None) if is_clean_up => Check::Unknown,
+            // Before its clean-up a stack may still roll back, and would then need the forge.
+            (_, Some(stack)) if is_clean_up && stack.ends_with("_CLEANUP_IN_PROGRESS") => {
+                Check::Passed(shown)
+            }
+            _ => Check::Open,
+        }
     }
 
-    /// Whether a Delete cleans up after a replacement: CloudFormation shows another physical ID, as complete.
-    fn is_clean_up(&self, status: &str, physical_id: Option<&str>) -> bool {
-        status.ends_with("_COMPLETE")
+    /// Whether a Delete may clean up after a replacement: CloudFormation shows another physical ID, as complete.
+    fn may_be_clean_up(&self, shown: &Shown) -> bool {
+        let Shown::Resource { status, physical_id } = shown else { return false };
+        self.intent.verb == Verb::Delete
+            && status.ends_with("_COMPLETE")
             && physical_id.is_some()
-            && physical_id != self.request.envelope.physical_id.as_deref()
+            && *physical_id != self.request.envelope.physical_id
     }
 
     /// Whether the operation in the item, which was signed later, is really the newer one. It is not if CloudFormation's
@@ -197,9 +230,7 @@ impl<C: Cloud> Operation<'_, C> {
         let second = second.filter(|second| other_verb && *second <= self.claimant.signed + CLOCK_STEP);
         let is_early = self.cloud.now().since(self.intent.signed) < SHOWN_WITHIN;
         match (second, check) {
-            (Some(_), Check::Passed(Shown::Unknown)) if self.needs_check() && is_early => {
-                Newer::AskAgain(AGAIN)
-            }
+            (Some(_), Check::Unknown) if is_early => Newer::AskAgain(AGAIN),
             (Some(second), Check::Passed(Shown::Resource { status, .. }))
                 if is_in_progress(self.intent.verb, status) =>
             {
@@ -236,7 +267,7 @@ impl<C: Cloud> Operation<'_, C> {
         let own = self.intent.forge.as_str();
         match (self.intent.verb, shown) {
             (Verb::Update, _) => self.intent.incoming.as_ref().map(ToString::to_string),
-            (Verb::Delete, _) if self.continuation.is_some() => self.continuation?.kept.clone(),
+            (Verb::Delete, Shown::Unknown) if self.continuation.is_some() => self.continuation?.kept.clone(),
             (Verb::Delete, Shown::Resource { status, physical_id }) if status != "DELETE_IN_PROGRESS" => {
                 physical_id.clone().filter(|id| id != own)
             }
@@ -248,10 +279,6 @@ impl<C: Cloud> Operation<'_, C> {
 
 fn ended(ended: Result<Ended, Undelivered>) -> Result<Begun, Failed> {
     ended.map(Begun::Ended).map_err(Failed::Undelivered)
-}
-
-fn not_shown() -> Error {
-    Error::Refused("CloudFormation does not show this operation as in progress".to_owned())
 }
 
 fn is_in_progress(verb: Verb, status: &str) -> bool {

@@ -43,6 +43,9 @@ pub struct RootVolume {
 pub struct Observed {
     /// Its ID.
     pub template_id: String,
+    /// Who made it, if it was not the function. Whoever may create templates can give them any name and any tags, and
+    /// instances would run his user data with the rights of the forge.
+    pub stranger: Option<String>,
 }
 
 /// A mutating EC2 call on launch template.
@@ -125,6 +128,10 @@ impl Resource for LaunchTemplate {
     fn set_tags(observed: &Observed, changes: &TagChanges) -> Vec<Call> {
         let id = || observed.template_id.clone();
         changes.calls(|tags| Call::Tag { id: id(), tags }, |keys| Call::Untag { id: id(), keys })
+    }
+
+    fn stranger(observed: &Observed) -> Option<&str> {
+        observed.stranger.as_deref()
     }
 
     fn delete(observed: &Observed) -> Vec<Call> {

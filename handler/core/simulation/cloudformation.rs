@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 use tower_forge_core::claim::Verb;
-use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, ResponseUrl, rfc3339};
+use tower_forge_core::event::{AccountScope, Envelope, Operation, Request, ResponseUrl, Source, rfc3339};
 use tower_forge_core::port::Timestamp;
 
 /// How an operation ended for CloudFormation.
@@ -98,9 +98,10 @@ impl CloudFormation {
             ask.request_id
         );
         let raw = |template: &Template| -> Map<String, Value> { template.properties(self.timeout) };
+        let source = Source { region: "eu-west-1".to_owned(), local: false };
         let request = Request {
             envelope: Envelope {
-                response_url: ResponseUrl::parse(&url, false).expect("it is a URL of AWS"),
+                response_url: ResponseUrl::parse(&url, &source).expect("it is a URL of AWS"),
                 stack_id: self.stack.id().to_owned(),
                 request_id: ask.request_id.to_owned(),
                 logical_id: self.stack.logical_id().to_owned(),

@@ -182,7 +182,8 @@ impl World {
                 return Err(refusal(code, "Launch template name already in use."));
             }
             let template_id = format!("lt-{:017x}", self.fresh());
-            let observed = Observed::LaunchTemplate(Arc::new(launch_template::Observed { template_id }));
+            let observed =
+                Observed::LaunchTemplate(Arc::new(launch_template::Observed { template_id, stranger: None }));
             self.put(self.newborn(id, tags, Vec::new(), observed));
             return Ok(());
         }

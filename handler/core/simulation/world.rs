@@ -189,6 +189,7 @@ fn deployment(retire_after: Duration) -> Deployment {
         prefix: "TowerForge".to_owned(),
         region: "eu-west-1".to_owned(),
         boundary: None,
+        stack_accounts: Vec::new(),
         allowed_boundaries: Vec::new(),
         allowed_policies: Vec::new(),
         allowed_roles: Vec::new(),
