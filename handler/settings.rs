@@ -3,6 +3,7 @@
 use std::time::Duration;
 use tower_forge_core::deployment::Deployment;
 use tower_forge_core::name::PREFIX;
+use tower_forge_core::properties::Allowed;
 use tower_forge_edge::environment::Environment;
 
 /// Reads the deployer's settings.
@@ -30,14 +31,42 @@ fn from_variables(
         region,
         stack_accounts: list("TOWER_FORGE_STACK_ACCOUNTS"),
         boundary: text("TOWER_FORGE_PERMISSIONS_BOUNDARY"),
-        allowed_boundaries: list("TOWER_FORGE_ALLOWED_BOUNDARIES"),
-        allowed_policies: list("TOWER_FORGE_ALLOWED_POLICIES"),
-        allowed_roles: list("TOWER_FORGE_ALLOWED_ROLES"),
+        allowed: allowed(&text, &list),
         efs: has("efs"),
         fsx: has("fsx"),
         retire_after: Duration::from_secs(retire_after),
         timing: environment.timing(),
         log_stream: environment.log_stream.clone(),
+    }
+}
+
+/// What stacks may name. A variable that is missing means the same as the template's default, never everything.
+fn allowed(text: &impl Fn(&str) -> Option<String>, list: &impl Fn(&str) -> Vec<String>) -> Allowed {
+    let or = |name: &str, default: &[&str]| {
+        let given = list(name);
+        if given.is_empty() { default.iter().map(ToString::to_string).collect() } else { given }
+    };
+    let number = |name: &str, default: i32| text(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let mut boundaries = list("TOWER_FORGE_ALLOWED_BOUNDARIES");
+    boundaries.extend(text("TOWER_FORGE_PERMISSIONS_BOUNDARY"));
+    Allowed {
+        buckets: list("TOWER_FORGE_ALLOWED_BUCKETS"),
+        vpcs: or("TOWER_FORGE_ALLOWED_VPCS", &["default"]),
+        security_groups: or("TOWER_FORGE_ALLOWED_SECURITY_GROUPS", &["default", "stack"]),
+        image_owners: or("TOWER_FORGE_ALLOWED_IMAGE_OWNERS", &["amazon", "self"]),
+        key_pairs: list("TOWER_FORGE_ALLOWED_KEY_PAIRS"),
+        keys: list("TOWER_FORGE_ALLOWED_KEYS"),
+        file_systems: list("TOWER_FORGE_ALLOWED_FILE_SYSTEMS"),
+        log_groups: list("TOWER_FORGE_ALLOWED_LOG_GROUPS"),
+        boundaries,
+        policies: list("TOWER_FORGE_ALLOWED_POLICIES"),
+        roles: list("TOWER_FORGE_ALLOWED_ROLES"),
+        role_tags: list("TOWER_FORGE_ROLE_TAGS"),
+        max_vcpus: number("TOWER_FORGE_MAX_VCPUS", 10_000),
+        max_volume_size: number("TOWER_FORGE_MAX_VOLUME_SIZE", 2_000),
+        max_fsx_size: number("TOWER_FORGE_MAX_FSX_SIZE", 24_000),
+        max_forges: usize::try_from(number("TOWER_FORGE_MAX_FORGES", 20)).unwrap_or(usize::MAX),
+        unencrypted: text("TOWER_FORGE_REQUIRE_ENCRYPTION").as_deref() == Some("false"),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn look_up(
     properties: &Properties,
     names: &Names,
 ) -> Result<Network> {
-    let vpc = vpc(services, region, properties).await?;
+    let (vpc, is_default_vpc) = vpc(services, region, properties).await?;
     let in_vpc = std::slice::from_ref(&vpc);
     let subnets = async {
         match properties.subnets.as_slice() {
@@ -59,8 +59,22 @@ pub(crate) async fn look_up(
     }
     let fsx_subnet = network::fsx_subnet(properties, &subnets);
     let zones = subnets.into_iter().map(|subnet| (subnet.id, subnet.zone)).collect();
+    let default_group = groups.iter().find(|group| group.name == "default").map(|group| group.id.clone());
+    let of_stack = |group: &SecurityGroup| Some((group.id.clone(), group.stack.clone()?));
+    let group_stacks = groups.iter().filter_map(of_stack).collect();
     let security_groups = groups.into_iter().map(|group| group.id).collect();
-    Ok(Network { vpc, zones, security_groups, fsx_subnet, lustre_mount_name, default_key, images })
+    Ok(Network {
+        vpc,
+        is_default_vpc,
+        default_group,
+        group_stacks,
+        zones,
+        security_groups,
+        fsx_subnet,
+        lustre_mount_name,
+        default_key,
+        images,
+    })
 }
 
 /// The key of the customer that EBS takes for the volumes of instances if a stack names none. Without rights to it no
@@ -82,21 +96,24 @@ async fn default_key(services: &Services, properties: &Properties) -> Result<Opt
     Ok(key.kms_key_id.filter(|key| !key.ends_with(MANAGED_BY_AWS)))
 }
 
-async fn vpc(services: &Services, region: &str, properties: &Properties) -> Result<String> {
-    if let Some(vpc) = &properties.vpc_id {
-        return Ok(vpc.clone());
-    }
-    if let Some(given) = properties.subnets.first() {
-        let first = subnets(services, region, "subnet-id", std::slice::from_ref(given)).await?;
-        return first.into_iter().next().map(|subnet| subnet.vpc).ok_or_else(|| {
-            let fault = format!("Subnets: given {given}, allowed: subnets of this account and region");
-            Error::Invalid(vec![fault])
-        });
-    }
+/// The VPC, and whether it is the default one.
+async fn vpc(services: &Services, region: &str, properties: &Properties) -> Result<(String, bool)> {
     let filter = Filter::builder().name("is-default").values("true").build();
     let found = services.ec2.describe_vpcs().filters(filter).send().await;
     let found = found.on("ec2:DescribeVpcs", "default VPC")?;
-    found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned).ok_or_else(|| {
+    let default = found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned);
+    let named = match (&properties.vpc_id, properties.subnets.first()) {
+        (Some(vpc), _) => Some(vpc.clone()),
+        (None, Some(given)) => {
+            let first = subnets(services, region, "subnet-id", std::slice::from_ref(given)).await?;
+            let vpc = first.into_iter().next().map(|subnet| subnet.vpc);
+            let fault = || format!("Subnets: given {given}, allowed: subnets of this account and region");
+            Some(vpc.ok_or_else(|| Error::Invalid(vec![fault()]))?)
+        }
+        (None, None) => None,
+    };
+    let is_default = named.is_none() || named == default;
+    named.or(default).map(|vpc| (vpc, is_default)).ok_or_else(|| {
         let fault = "VpcId: missing, and this region has no default VPC; set VpcId or Subnets";
         Error::Invalid(vec![fault.to_owned()])
     })
@@ -124,7 +141,9 @@ async fn security_groups(services: &Services, by: &str, values: &[String]) -> Re
     let pages = services.ec2.describe_security_groups().filters(filter).into_paginator().items().send();
     let found = pages.try_collect().await.on("ec2:DescribeSecurityGroups", &values.join(","))?;
     let group = |group: aws_sdk_ec2::types::SecurityGroup| {
+        let stack = group.tags().iter().find(|tag| tag.key() == Some("aws:cloudformation:stack-id"));
         Some(SecurityGroup {
+            stack: stack.and_then(|tag| tag.value()).map(str::to_owned),
             id: group.group_id?,
             name: group.group_name.unwrap_or_default(),
             vpc: group.vpc_id.unwrap_or_else(|| "no VPC".to_owned()),
@@ -165,7 +184,13 @@ fn as_image(image: aws_sdk_ec2::types::Image) -> Option<Image> {
     let mappings = image.block_device_mappings.unwrap_or_default();
     let root = mappings.into_iter().find(|mapping| mapping.device_name() == Some(&root_device));
     let root_gib = root.and_then(|root| root.ebs?.volume_size).unwrap_or_default();
-    Some(Image { id: image.image_id?, root_device, root_gib })
+    Some(Image {
+        id: image.image_id?,
+        root_device,
+        root_gib,
+        owner: image.owner_id.unwrap_or_default(),
+        owner_alias: image.image_owner_alias,
+    })
 }
 
 async fn mount_name(services: &Services, dns_name: &str) -> Result<String> {

@@ -157,6 +157,14 @@ impl Claimant {
             && record.is_some_and(|record| record.digest == self.digest && record.operation != self.operation)
     }
 
+    /// Whether an Update wants the state that was established last, or the one before: CloudFormation returns to the latter
+    /// if the Update succeeded here and something else in the stack failed.
+    pub fn was_established(&self, item: Option<&Item>) -> bool {
+        let record = item.and_then(|item| item.record.as_ref());
+        self.verb == Verb::Update
+            && record.is_some_and(|record| [&record.digest, &record.before].contains(&&self.digest))
+    }
+
     /// The operation's place in the order; strict and total, so that the loser of a tie can never take it back. A leg keeps
     /// the place of the leg before it, which may be later than the signature says: CloudFormation's clock can step back.
     pub fn order(&self, item: Option<&Item>) -> Order {
@@ -239,9 +247,9 @@ impl Claimant {
         ];
         match &end.record {
             Recorded::Nothing => {}
-            Recorded::Forge(forge) => {
+            Recorded::Forge { forge, before } => {
                 let (operation, digest) = (self.operation.clone(), self.digest.clone());
-                let record = Record { operation, forge: forge.clone(), digest };
+                let record = Record { operation, forge: forge.clone(), digest, before: before.clone() };
                 edits.push(Edit::Set("record", record.to_value()));
             }
             Recorded::Gone => edits.push(Edit::Remove("record")),
@@ -303,7 +311,12 @@ pub enum Recorded {
     #[default]
     Nothing,
     /// This forge, in the operation's desired state.
-    Forge(String),
+    Forge {
+        /// The forge.
+        forge: String,
+        /// The digest of the state that was established before.
+        before: String,
+    },
     /// That there is no forge.
     Gone,
 }

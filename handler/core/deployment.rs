@@ -3,7 +3,7 @@
 use crate::claim::Timing;
 use crate::error::{Error, Result};
 use crate::event::{AccountScope, Request};
-use crate::properties::Limits;
+use crate::properties::{Allowed, Limits};
 use crate::resource::{Feature, Kind};
 use std::time::Duration;
 
@@ -14,16 +14,12 @@ pub struct Deployment {
     pub prefix: String,
     /// The region that the function runs in.
     pub region: String,
-    /// The permissions boundary of a role unless its stack names another.
     /// The accounts, besides its own, whose stacks may use the function; `*` is any.
     pub stack_accounts: Vec<String>,
+    /// The permissions boundary of a role unless its stack names another.
     pub boundary: Option<String>,
-    /// Boundaries that a stack may name.
-    pub allowed_boundaries: Vec<String>,
-    /// Managed policies that a stack may attach to its instance role.
-    pub allowed_policies: Vec<String>,
-    /// Roles that a stack may set for its jobs, `*` as wildcard.
-    pub allowed_roles: Vec<String>,
+    /// What stacks may name. The boundary above is among them.
+    pub allowed: Allowed,
     /// Whether this function may create EFS file systems.
     pub efs: bool,
     /// Whether this function may create FSx file systems.
@@ -34,6 +30,9 @@ pub struct Deployment {
     pub timing: Timing,
     /// The function's log stream, for the Reason.
     pub log_stream: String,
+}
+
+impl Deployment {
     /// Refuses a stack of another account unless the deployer allows that account: CloudFormation does not show such stacks,
     /// so that nobody could tell whether it has sent the request.
     ///
@@ -55,20 +54,13 @@ pub struct Deployment {
         )))
     }
 
-}
-
-impl Deployment {
     /// The limits for a stack of this account.
     pub fn limits(&self, account: &AccountScope) -> Limits {
-        let mut allowed_boundaries = self.allowed_boundaries.clone();
-        allowed_boundaries.extend(self.boundary.clone());
         Limits {
             region: self.region.clone(),
-            account: Some(account.account.clone()),
+            account: account.clone(),
             name_prefix: self.prefix.clone(),
-            allowed_boundaries,
-            allowed_policies: self.allowed_policies.clone(),
-            allowed_roles: self.allowed_roles.clone(),
+            allowed: self.allowed.clone(),
             efs: self.efs,
             fsx: self.fsx,
         }

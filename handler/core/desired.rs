@@ -49,6 +49,8 @@ pub struct Context {
     pub since: String,
     /// Keys of tags that the stack used to set and does not set any more.
     pub dropped_tags: BTreeSet<String>,
+    /// Keys of the user's tags that roles do not bear: to IAM a role's tags are those of whoever has the role.
+    pub withheld_tags: BTreeSet<String>,
 }
 
 impl Context {
@@ -145,10 +147,15 @@ impl Forge<'_> {
     fn declare_spec(&mut self, id: ResourceId, spec: Spec, after: &[Declared]) -> Declared {
         let mut remove_tags = self.cx.dropped_tags.clone();
         remove_tags.extend([RETIRING_TAG.to_owned(), RELEASED_TAG.to_owned()]);
+        let mut tags = self.draft.tags.clone();
+        if id.kind == Kind::Role {
+            tags.retain(|key, _| !self.cx.withheld_tags.contains(key));
+            remove_tags.extend(self.cx.withheld_tags.iter().cloned());
+        }
         self.resources.push(Desired {
             id: id.clone(),
             spec: Some(spec),
-            tags: self.draft.tags.clone(),
+            tags,
             remove_tags,
             after: after.iter().map(|Declared(id)| id.clone()).collect(),
             is_draining: false,

@@ -20,6 +20,10 @@ pub struct Image {
     pub root_device: String,
     /// The size of the root device's snapshot in GiB; 0 if the root device has none.
     pub root_gib: i32,
+    /// The account of its owner.
+    pub owner: String,
+    /// EC2's name for that owner, such as `amazon`.
+    pub owner_alias: Option<String>,
 }
 
 /// The root device of an image, or of the ECS image if a stack names none.
@@ -66,7 +70,13 @@ mod tests {
     use serde_json::json;
 
     fn image(id: &str, root_gib: i32) -> Image {
-        Image { id: id.to_owned(), root_device: "/dev/sda1".to_owned(), root_gib }
+        Image {
+            id: id.to_owned(),
+            root_device: "/dev/sda1".to_owned(),
+            root_gib,
+            owner: "123456789012".to_owned(),
+            owner_alias: None,
+        }
     }
 
     #[test]

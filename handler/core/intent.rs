@@ -13,7 +13,7 @@ use crate::name::{COMPLETED_TAG, ForgeId, Names, Pool, RoleKind};
 use crate::network::Network;
 use crate::owner::Owner;
 use crate::port::Timestamp;
-use crate::properties::{self, Properties};
+use crate::properties::{self, Limits, Properties};
 use crate::registry::Desired;
 use crate::resource::{Kind, ResourceId};
 use crate::resources::fsx::Fsx;
@@ -59,6 +59,7 @@ pub struct Intent {
     prefix: String,
     boundary: Option<String>,
     unanswerable: Option<Error>,
+    limits: Limits,
     /// Made at the first look, because many invocations end before.
     draft: OnceLock<Draft>,
 }
@@ -99,6 +100,7 @@ impl Intent {
             prefix: deployment.prefix.clone(),
             boundary: deployment.boundary.clone(),
             unanswerable: None,
+            limits: limits.clone(),
             draft: OnceLock::new(),
             forge,
             incoming,
@@ -138,19 +140,50 @@ impl Intent {
             boundary: self.boundary.clone(),
             since: rfc3339(self.signed),
             dropped_tags: self.dropped_tags.clone(),
+            withheld_tags: self.withheld_tags(),
         }
     }
 
-    /// Refuses unreadable properties, and properties whose response would be too long, before AWS is asked.
-    ///
-    /// # Errors
-    ///
-    /// All faults of the properties, or by how much the response would be too long.
-    pub fn check(&self) -> Result<()> {
+    /// Refuses properties that are unreadable or that would make the response too long.
+    fn check_form(&self) -> Result<()> {
         match (&self.wanted, &self.unanswerable) {
             (Some(Err(err)), _) | (_, Some(err)) => Err(err.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// The same before AWS is asked, and what goes beyond the deployment's limits. A state that was established before
+    /// (`was_established`) is not held to them: a deployment that allows less must not keep a stack from returning to it.
+    ///
+    /// # Errors
+    ///
+    /// All faults of the properties, or by how much the response would be too long.
+    pub fn check(&self, was_established: bool) -> Result<()> {
+        self.check_form()?;
+        match &self.wanted {
+            Some(Ok(wanted)) if !was_established => invalid(&self.limits.beyond(wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same of the network that was looked up. One that could not be is needed or not, which shows later.
+    ///
+    /// # Errors
+    ///
+    /// Everything in it that goes beyond the limits.
+    pub fn check_network(&self, network: &Result<Network>, was_established: bool) -> Result<()> {
+        match (&self.wanted, network) {
+            (Some(Ok(wanted)), Ok(network)) if !was_established => {
+                invalid(&self.limits.allowed.network_faults(wanted, network, &self.account, &self.stack_id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn withheld_tags(&self) -> BTreeSet<String> {
+        let wanted = self.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
+        let keys = wanted.into_iter().flat_map(|wanted| wanted.tags.keys());
+        keys.filter(|key| !self.limits.allowed.is_role_tag(key)).cloned().collect()
     }
 
     /// The warnings about the wanted properties.
@@ -172,7 +205,7 @@ impl Intent {
         inventory: &Inventory,
         is_rollback: bool,
     ) -> Result<Vec<Desired>> {
-        self.check()?;
+        self.check_form()?;
         let Some(Ok(wanted)) = &self.wanted else { return self.decide_removal(cx, inventory) };
         let draft = self.draft.get_or_init(|| Draft::of(cx, wanted));
         let asks_to_shrink = !is_rollback && (self.verb == Verb::Create || self.shrinks);
@@ -241,6 +274,12 @@ impl Intent {
              pipeline's own configuration"
         )]))
     }
+}
+
+/// The faults as an error, if there are any.
+fn invalid(faults: &[properties::Fault]) -> Result<()> {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
 }
 
 /// The ID that the response of a failed request bears; see [`Intent::physical_id`].

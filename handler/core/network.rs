@@ -17,6 +17,12 @@ pub const FARGATE_SECURITY_GROUPS: usize = 5;
 pub struct Network {
     /// The VPC.
     pub vpc: String,
+    /// Whether it is the default VPC of the region.
+    pub is_default_vpc: bool,
+    /// The group among the security groups that is the VPC's default group.
+    pub default_group: Option<String>,
+    /// The security groups that stacks created, with the stacks.
+    pub group_stacks: BTreeMap<String, String>,
     /// Subnets with the IDs of their availability zones, sorted by ID.
     pub zones: Vec<(String, String)>,
     /// The security groups.
@@ -151,6 +157,8 @@ pub struct SecurityGroup {
     pub name: String,
     /// Its VPC.
     pub vpc: String,
+    /// The stack that created it, by a tag that only CloudFormation can set.
+    pub stack: Option<String>,
     /// Its inbound rules.
     pub rules: Vec<Rule>,
 }

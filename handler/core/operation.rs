@@ -212,7 +212,8 @@ impl<C: Cloud> Operation<'_, C> {
 
     /// Creates the desired forge, or reconciles it.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
-        self.intent.check()?;
+        self.intent.check(held.was_established)?;
+        self.check_number().await?;
         for warning in self.intent.warnings() {
             tracing::warn!("{warning}");
         }
@@ -225,12 +226,36 @@ impl<C: Cloud> Operation<'_, C> {
         outcome
     }
 
+    /// Refuses to create more forges than the deployer allows.
+    async fn check_number(&self) -> Result<()> {
+        let most = self.deployment.allowed.max_forges;
+        if self.intent.verb != Verb::Create || self.continuation.is_some() || most == usize::MAX {
+            return Ok(());
+        }
+        let all = match self.cloud.sweepable(&self.deployment.prefix).await {
+            Err(err) if err.service().is_some_and(ServiceError::is_throttled) => return Ok(()),
+            all => all?,
+        };
+        let own = self.intent.forge.as_str();
+        let others: BTreeSet<&str> =
+            all.iter().map(|forge| forge.forge_id.as_str()).filter(|id| *id != own).collect();
+        if others.len() < most {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "this deployment has {} forges, allowed: up to {most}; the deployer of the function can allow more with the \
+             template parameter MaxForges",
+            others.len()
+        )))
+    }
+
     async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {
         let cx = self.intent.context(&self.intent.forge);
         let is_rollback = held.is_rollback || self.is_rolling_back().await;
         let kinds = self.deployment.kinds();
         let intent = &self.intent;
         let decide = |inventory: &Inventory, network: &Result<Network>| {
+            intent.check_network(network, held.was_established)?;
             intent.decide(&cx, network, inventory, is_rollback)
         };
         let placed = self.intent.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());

@@ -30,12 +30,13 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     let now = cloud.now();
     let signed = request.envelope.response_url.signed_at().map_or(now.wall, Timestamp::from_secs);
     let intent = Intent::read(request, deployment, signed);
-    intent.check()?;
+    intent.check(false)?;
     let cx = intent.context(&intent.forge);
     let network = match &intent.wanted {
         Some(Ok(wanted)) => cloud.network(wanted, &cx.names).await,
         _ => Ok(Network::default()),
     };
+    intent.check_network(&network, false)?;
     let names = &cx.names;
     let looks =
         Kind::ALL.iter().map(|kind| async move { Ok::<_, Error>((*kind, cloud.list(*kind, names).await?)) });

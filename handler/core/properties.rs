@@ -9,6 +9,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::event::AccountScope;
+
+mod allowed;
 mod checks;
 #[cfg(test)]
 mod docs;
@@ -27,6 +30,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+pub use allowed::Allowed;
 pub use fault::Fault;
 pub use identity::{Identity, dispose_on_deletion, forge_id, identity};
 
@@ -35,29 +39,33 @@ pub use identity::{Identity, dispose_on_deletion, forge_id, identity};
 /// # Errors
 ///
 /// All faults of the properties, never an empty list: unknown names first, then single values, then conflicts.
+/// [`Allowed`] tells which properties go beyond what the deployment allows.
 pub fn parse(raw: &Map<String, Value>, limits: &Limits) -> Result<Properties, Vec<Fault>> {
     parse::parse(raw, limits)
 }
 
 /// The limits that the deployed function sets for its stacks.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// The function's own region; a forge cannot be elsewhere.
     pub region: String,
-    /// The function's own account, if known: roles and scheduling policies must be in it.
-    pub account: Option<String>,
+    /// The function's own account: roles and scheduling policies must be in it.
+    pub account: AccountScope,
     /// The prefix of the names of a forge's resources.
     pub name_prefix: String,
-    /// Policies that `PermissionsBoundary` may name; `*` stands for any text.
-    pub allowed_boundaries: Vec<String>,
-    /// Policies that `InstanceRolePolicies` may name; `*` stands for any text.
-    pub allowed_policies: Vec<String>,
-    /// Roles that `ExecutionRole`, `HeadJobRole` and `ComputeJobRole` may name; `*` stands for any text.
-    pub allowed_roles: Vec<String>,
+    /// What the deployer allows stacks to name.
+    pub allowed: Allowed,
     /// Whether the function was deployed with the permissions for EFS.
     pub efs: bool,
     /// Whether the function was deployed with the permissions for FSx.
     pub fsx: bool,
+}
+
+impl Limits {
+    /// The properties that go beyond what the deployer allows.
+    pub fn beyond(&self, properties: &Properties) -> Vec<Fault> {
+        self.allowed.faults(properties, &self.account, &self.region)
+    }
 }
 
 /// The properties of a forge, checked and canonical: equivalent properties are equal.

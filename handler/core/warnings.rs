@@ -1,7 +1,8 @@
 //! Properties that are accepted, but that a pipeline or a security review may stumble over, and limits that are not reached
 //! yet. PURE.
 //!
-//! The warnings are in the attribute `Warnings`, in the plan and in the log.
+//! All are in the attribute `Warnings` and in the log. The plan has those about properties: a limit shows only after the
+//! change.
 
 use crate::image::ECS_ROOT_GIB;
 use crate::inventory::Inventory;

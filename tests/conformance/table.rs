@@ -59,7 +59,11 @@ fn set(forges: &[&str]) -> BTreeSet<String> {
 }
 
 fn established(forge: &str) -> End {
-    End { body: "SUCCESS".to_owned(), record: Recorded::Forge(forge.to_owned()), ..End::default() }
+    End {
+        body: "SUCCESS".to_owned(),
+        record: Recorded::Forge { forge: forge.to_owned(), before: String::new() },
+        ..End::default()
+    }
 }
 
 fn failed(busy: bool) -> End {

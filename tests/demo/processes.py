@@ -110,6 +110,22 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOWER_FORGE_"))}
 
 
+EVERYTHING_ALLOWED = {
+    "TOWER_FORGE_ALLOWED_BUCKETS": "*",
+    "TOWER_FORGE_ALLOWED_VPCS": "*",
+    "TOWER_FORGE_ALLOWED_SECURITY_GROUPS": "*",
+    "TOWER_FORGE_ALLOWED_IMAGE_OWNERS": "*",
+    "TOWER_FORGE_ALLOWED_KEY_PAIRS": "*",
+    "TOWER_FORGE_ALLOWED_KEYS": "*",
+    "TOWER_FORGE_ALLOWED_FILE_SYSTEMS": "*",
+    "TOWER_FORGE_ALLOWED_LOG_GROUPS": "*",
+    "TOWER_FORGE_ROLE_TAGS": "*",
+    "TOWER_FORGE_REQUIRE_ENCRYPTION": "false",
+    "TOWER_FORGE_MAX_FORGES": "1000",
+}
+"""What a deployer would have to type to let stacks name anything; an event of the demo may."""
+
+
 def local_environment(account: Account, region: str, scale: float) -> dict[str, str]:
     """The environment in which the binary, or any AWS client, works in an account of the local cloud."""
     return {
@@ -121,7 +137,7 @@ def local_environment(account: Account, region: str, scale: float) -> dict[str, 
         "TOWER_FORGE_LOCAL": "1",
         "TOWER_FORGE_TABLE": "tower-forge-claims",
         "TOWER_FORGE_TIME_SCALE": str(scale),
-    }
+    } | EVERYTHING_ALLOWED
 
 
 class Lambda:

@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::cloud::python;
-use crate::test_account::TestAccount;
+use crate::rights::{Rights, as_it_comes};
+use crate::test_account::{Setting, TestAccount};
 
 /// The forge of an example.
 struct Example {
@@ -17,6 +18,8 @@ struct Example {
     rules: Value,
     /// The attributes that its outputs read.
     outputs: Vec<String>,
+    /// The parameters of the deployment that its comment asks for, as environment variables with words for values.
+    parameters: Vec<(String, String)>,
 }
 
 /// Words that stand for resources of an account, until they are seeded.
@@ -47,23 +50,57 @@ fn examples() -> Vec<Example> {
             properties: each["properties"].clone(),
             rules: each["rules"].clone(),
             outputs: serde_json::from_value(each["outputs"].clone()).unwrap(),
+            parameters: parameters(each["name"].as_str().unwrap()),
         })
         .collect()
 }
 
-/// Creates, updates and deletes one; returns its `NextflowConfig`.
+/// The comment "Deploy the function with Name=<Parameter>" of an example.
+fn parameters(name: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(format!("{name}.yaml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let asked = text.lines().filter_map(|line| line.strip_prefix("# Deploy the function with "));
+    let pairs = asked.flat_map(str::split_whitespace).filter_map(|word| word.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim_end_matches('.').to_owned())).collect()
+}
+
+/// The variable of a parameter: `TOWER_FORGE_ALLOWED_VPCS` of `AllowedVpcs`.
+fn variable(parameter: &str) -> String {
+    let words = parameter.chars().flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain([c]));
+    format!("TOWER_FORGE{}", words.collect::<String>().to_uppercase())
+}
+
+/// Creates, updates and deletes one, with a function that is deployed as it comes but for what the example's comment asks
+/// for; returns its `NextflowConfig`.
 async fn live(example: Example) -> (String, String) {
-    let aws = TestAccount::new().await;
+    let rights = Rights {
+        allowed_buckets: vec!["arn:aws:s3:::example-*".to_owned()],
+        role_tags: Vec::new(),
+        ..Rights::default()
+    };
+    let mut environment = as_it_comes();
+    environment.push(("TOWER_FORGE_ALLOWED_BUCKETS", rights.allowed_buckets.join(",")));
+    // The first account knows the IDs before the second one needs them.
+    let aws = TestAccount::with(Setting { rights: rights.clone(), ..Setting::default() }).await;
     let made = aws.seed(json!({"vpc": {"zones": ["eu-west-1a", "eu-west-1b"]}})).await;
-    let group = json!({"name": "shared-files", "vpc": made["vpc"]["id"], "rules": example.rules});
-    let group = aws.seed(json!({"security_group": group})).await;
+    for (parameter, value) in &example.parameters {
+        let value =
+            if value == "<VpcId>" { made["vpc"]["id"].as_str().unwrap().to_owned() } else { value.clone() };
+        environment.push((variable(parameter).leak(), value));
+    }
+    let aws = aws.beside(Setting { rights, environment, ..Setting::default() }).await;
     let vpc = &made["vpc"];
+    let group = json!({"name": "shared-files", "vpc": vpc["id"], "rules": example.rules});
+    let group = aws.seed(json!({"security_group": group})).await;
     let ids = [&vpc["id"], &vpc["subnets"][0], &vpc["subnets"][1], &group["security_group"]["id"]];
     let text = WORDS.iter().zip(ids).fold(example.properties.to_string(), |text, (word, id)| {
         text.replace(&format!("\"{word}\""), &id.to_string())
     });
     let mut properties: Value = serde_json::from_str(&text).unwrap();
     let stack = aws.stack(properties.clone());
+    // CloudFormation tags what a stack creates.
+    let tags = json!({"aws:cloudformation:stack-id": stack.id()});
+    aws.seed(json!({"ec2_tags": {"id": group["security_group"]["id"], "tags": tags}})).await;
 
     let answer = stack.create().await.expect_success();
     assert_eq!(answer.data.as_object().unwrap().len(), 22, "every attribute is always there");

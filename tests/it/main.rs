@@ -56,6 +56,7 @@ mod images;
 mod inhabited;
 mod kept;
 mod keys;
+mod limits;
 mod logs;
 mod options;
 mod overlaps;

@@ -26,6 +26,18 @@ pub(crate) struct Rights {
     pub(crate) allowed_boundaries: Vec<String>,
     /// The buckets and objects within the permissions boundary.
     pub(crate) allowed_buckets: Vec<String>,
+    /// Job definitions besides `nf-*`.
+    pub(crate) allowed_job_definitions: Vec<String>,
+    /// Log groups besides Batch's and the forges' own.
+    pub(crate) allowed_log_groups: Vec<String>,
+    /// The VPCs, as ARNs.
+    pub(crate) vpcs: Vec<String>,
+    /// The owners of images.
+    pub(crate) image_owners: Vec<String>,
+    /// The names of key pairs.
+    pub(crate) key_pairs: Vec<String>,
+    /// Keys of the user's tags that roles bear.
+    pub(crate) role_tags: Vec<String>,
 }
 
 impl Default for Rights {
@@ -36,6 +48,12 @@ impl Default for Rights {
             allowed_roles: Vec::new(),
             allowed_boundaries: Vec::new(),
             allowed_buckets: vec!["*".to_owned()],
+            allowed_job_definitions: Vec::new(),
+            allowed_log_groups: Vec::new(),
+            vpcs: vec!["arn:*:ec2:*:*:vpc/*".to_owned()],
+            image_owners: vec!["amazon".to_owned(), "self".to_owned()],
+            key_pairs: vec!["*".to_owned()],
+            role_tags: vec!["*".to_owned()],
         }
     }
 }
@@ -51,14 +69,13 @@ impl Rights {
             );
             list.iter().map(|item| item.replace("::*:", &format!("::{account}:"))).collect()
         };
-        let Self { features, allowed_policies, allowed_roles, allowed_boundaries, allowed_buckets } =
-            &setting.rights;
+        let Self { features, allowed_policies, allowed_roles, allowed_boundaries, .. } = &setting.rights;
         Self {
             features,
             allowed_policies: said("TOWER_FORGE_ALLOWED_POLICIES", allowed_policies),
             allowed_roles: said("TOWER_FORGE_ALLOWED_ROLES", allowed_roles),
             allowed_boundaries: said("TOWER_FORGE_ALLOWED_BOUNDARIES", allowed_boundaries),
-            allowed_buckets: allowed_buckets.clone(),
+            ..setting.rights.clone()
         }
     }
 }
@@ -118,10 +135,37 @@ fn filled(file: &str, account: &str, region: &str, rights: &Rights) -> Value {
             ("AllowedBucket", rights.allowed_buckets.clone()),
             ("AllowedPolicy", rights.allowed_policies.clone()),
             ("AllowedRole", rights.allowed_roles.clone()),
+            ("AllowedJobDefinition", rights.allowed_job_definitions.clone()),
+            ("AllowedLogGroup", rights.allowed_log_groups.clone()),
+            ("WriteAccount", Vec::new()),
+            ("RoleTag", rights.role_tags.clone()),
+            ("KeyPair", rights.key_pairs.clone()),
+            ("Vpc", rights.vpcs.clone()),
+            ("ImageOwner", rights.image_owners.clone()),
         ]),
     };
     let document = serde_json::from_str(&text).expect("a policy is JSON");
     fill(&document, &values).expect("statements are left")
+}
+
+/// The variables of a deployment as it comes: those of `template.yaml`, with the defaults of its parameters.
+pub(crate) fn as_it_comes() -> Vec<(&'static str, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("template.yaml");
+    let text = fs::read_to_string(path).expect("the template exists").leak();
+    let default = |parameter: &str| {
+        let (_, of) = text.split_once(&format!("\n  {parameter}:\n"))?;
+        let line =
+            of.lines().take_while(|line| line.starts_with("    ")).find(|line| line.contains("Default: "))?;
+        Some(line.split_once("Default: ")?.1.trim_matches('"').to_owned())
+    };
+    let variables = text.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": ")?;
+        let limits = name.starts_with("TOWER_FORGE_ALLOWED_") || name.starts_with("TOWER_FORGE_MAX_");
+        let limits = limits || ["TOWER_FORGE_ROLE_TAGS", "TOWER_FORGE_REQUIRE_ENCRYPTION"].contains(&name);
+        let parameter = value.rsplit("!Ref ").next()?.trim_end_matches(']');
+        limits.then(|| Some((name, default(parameter)?)))?
+    });
+    variables.collect()
 }
 
 /// The variables by which the function knows of its rights.
@@ -132,6 +176,20 @@ pub(crate) fn environment(account: &str, region: &str, rights: &Rights) -> Vec<(
         ("TOWER_FORGE_ALLOWED_POLICIES", rights.allowed_policies.join(",")),
         ("TOWER_FORGE_ALLOWED_ROLES", rights.allowed_roles.join(",")),
         ("TOWER_FORGE_ALLOWED_BOUNDARIES", rights.allowed_boundaries.join(",")),
+        ("TOWER_FORGE_ALLOWED_BUCKETS", rights.allowed_buckets.join(",")),
+        ("TOWER_FORGE_ROLE_TAGS", rights.role_tags.join(",")),
+        // The rest of what a deployer may allow; tests of limits say less.
+        ("TOWER_FORGE_ALLOWED_VPCS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_SECURITY_GROUPS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_IMAGE_OWNERS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_KEY_PAIRS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_KEYS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_FILE_SYSTEMS", "*".to_owned()),
+        ("TOWER_FORGE_ALLOWED_LOG_GROUPS", "*".to_owned()),
+        ("TOWER_FORGE_REQUIRE_ENCRYPTION", "false".to_owned()),
+        ("TOWER_FORGE_MAX_VCPUS", i32::MAX.to_string()),
+        ("TOWER_FORGE_MAX_VOLUME_SIZE", i32::MAX.to_string()),
+        ("TOWER_FORGE_MAX_FSX_SIZE", i32::MAX.to_string()),
     ]
 }
 

@@ -91,6 +91,8 @@ pub struct Record {
     pub forge: String,
     /// A digest of the desired state; the values themselves may be secrets.
     pub digest: String,
+    /// The digest of the state that was established before; empty if there was none. A stack may return to it.
+    pub before: String,
 }
 
 impl Item {
@@ -124,6 +126,7 @@ impl Item {
                 operation: text_of(map, "operation").unwrap_or_default(),
                 forge: text_of(map, "forge").unwrap_or_default(),
                 digest: text_of(map, "digest").unwrap_or_default(),
+                before: text_of(map, "before").unwrap_or_default(),
             }),
             stack: text("stack").unwrap_or_default(),
         }
@@ -138,7 +141,8 @@ impl Outcome {
 
 impl Record {
     pub(super) fn to_value(&self) -> Value {
-        map([("operation", &self.operation), ("forge", &self.forge), ("digest", &self.digest)])
+        let Self { operation, forge, digest, before } = self;
+        map([("operation", operation), ("forge", forge), ("digest", digest), ("before", before)])
     }
 }
 

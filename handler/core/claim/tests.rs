@@ -27,7 +27,11 @@ pub(super) fn seen(item: Option<&Attributes>) -> Option<Item> {
 }
 
 pub(super) fn finish(item: &mut Option<Attributes>, by: &Claimant, body: &str) -> bool {
-    let end = End { body: body.into(), record: Recorded::Forge("Cafe".into()), ..End::default() };
+    let end = End {
+        body: body.into(),
+        record: Recorded::Forge { forge: "Cafe".into(), before: String::new() },
+        ..End::default()
+    };
     matches!(by.finish(&end, Timestamp::from_secs(by.signed + 60)).apply(item), Updated::Done(_))
 }
 

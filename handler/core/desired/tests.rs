@@ -9,9 +9,10 @@
 )]
 
 use super::*;
+use crate::event::AccountScope;
 use crate::name::{ForgeId, IDENTITY_TAG, PREFIX};
 use crate::plan::{Plan, plan};
-use crate::properties::{self, Limits};
+use crate::properties::{self, Allowed, Limits};
 use crate::registry::{Observed, Spec};
 use crate::resources::{compute_environment, job_queue, launch_template, log_group, name_of};
 use expect_test::{Expect, expect};
@@ -37,6 +38,7 @@ pub(crate) fn context() -> Context {
         boundary: None,
         since: "2026-11-24T12:00:00Z".to_owned(),
         dropped_tags: BTreeSet::new(),
+        withheld_tags: BTreeSet::new(),
     }
 }
 
@@ -46,11 +48,11 @@ pub(crate) fn properties(more: Value) -> Properties {
     raw.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let limits = Limits {
         region: "eu-west-1".to_owned(),
-        account: Some("123456789012".to_owned()),
+        account: AccountScope { partition: "aws".to_owned(), account: "123456789012".to_owned() },
         name_prefix: PREFIX.to_owned(),
+        allowed: Allowed::everything(),
         efs: true,
         fsx: true,
-        ..Limits::default()
     };
     properties::parse(raw.as_object().unwrap(), &limits).unwrap()
 }
@@ -58,12 +60,11 @@ pub(crate) fn properties(more: Value) -> Properties {
 pub(crate) fn network() -> Result<Network> {
     Ok(Network {
         vpc: "vpc-1".to_owned(),
+        is_default_vpc: true,
         zones: vec![("subnet-1".to_owned(), "euw1-az1".to_owned())],
         security_groups: vec!["sg-1".to_owned()],
         fsx_subnet: Some("subnet-1".to_owned()),
-        lustre_mount_name: None,
-        default_key: None,
-        images: Vec::new(),
+        ..Network::default()
     })
 }
 
@@ -281,8 +282,8 @@ fn another_instance_type_is_another_generation_beside_the_first() {
             ~ compute environment TowerForge-Cafe-work-65346d53  (state, Tags.towerforge:retiring, Tags.towerforge:max-vcpus differs)
                   state: "ENABLED" -> "DISABLED"
                   Tags.towerforge:retiring: absent -> "2026-11-24T12:00:00Z"
-        "#]],
                   Tags.towerforge:max-vcpus: "50" -> absent
+        "#]],
     );
 }
 

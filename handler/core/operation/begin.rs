@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::claim::writer::{self, Claimed};
-use crate::claim::{Item, Order, Standing, Verb, Waits, waits};
+use crate::claim::{Item, Order, Record, Standing, Verb, Waits, waits};
 use crate::error::Error;
 use crate::event::Envelope;
 use crate::name::ForgeId;
@@ -37,10 +37,12 @@ pub(super) struct Held {
     pub(super) begun: BTreeSet<String>,
     /// The forge that is kept although it is not desired.
     pub(super) kept: Option<String>,
-    /// The forge that the last successful operation has established.
-    pub(super) recorded: Option<String>,
+    /// The state that the last successful operation has established.
+    pub(super) recorded: Option<Record>,
     /// Whether an Update restores the state that an earlier operation has established.
     pub(super) is_rollback: bool,
+    /// Whether an Update wants a state that was established before, so that the deployer has allowed it.
+    pub(super) was_established: bool,
 }
 
 /// The result of claiming.
@@ -250,14 +252,15 @@ impl<C: Cloud> Operation<'_, C> {
         begun.insert(self.intent.forge.to_string());
         // Of a replacement that failed before there was a table.
         begun.extend(self.intent.previous.as_ref().map(ToString::to_string));
-        let recorded = old.and_then(|item| item.record.as_ref()).map(|record| record.forge.clone());
+        let recorded = old.and_then(|item| item.record.clone());
         Held {
             look: now.mono + waits.look,
             settled: now.mono + waits.close,
-            kept: self.kept(shown, recorded.as_deref()),
+            kept: self.kept(shown, recorded.as_ref().map(|record| record.forge.as_str())),
             begun,
             recorded,
             is_rollback: self.claimant.is_rollback(old),
+            was_established: self.claimant.was_established(old),
         }
     }
 

@@ -28,7 +28,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(5);
 impl<C: Cloud> Operation<'_, C> {
     /// Continues the same event in another invocation.
     pub(super) async fn hand_over(&self, held: &Held, mut pending: Vec<String>) -> Result<Ended> {
-        let leg = self.continuation.map_or(1, |leg| leg.leg) + 1;
+        let leg = self.continuation.map_or(1, |leg| leg.leg).saturating_add(1);
         if self.window.is_last || leg > LEGS || !self.lambda.can_continue {
             return Err(Error::TimedOut(pending));
         }
@@ -114,14 +114,20 @@ impl<C: Cloud> Operation<'_, C> {
     ) -> (Response, Recorded) {
         let (Some(inventory), Some(Ok(wanted))) = (inventory, &self.intent.wanted) else {
             let physical_id = self.intent.physical_id.clone();
-            let recorded = held.recorded.as_ref().is_some_and(|forge| gone.contains(forge));
+            let recorded = held.recorded.as_ref().is_some_and(|record| gone.contains(&record.forge));
             let record = if recorded { Recorded::Gone } else { Recorded::Nothing };
             return (Response::Success { physical_id, attributes: Map::new() }, record);
         };
         let cx = self.intent.context(&self.intent.forge);
         let physical_id = self.intent.forge.to_string();
         let attributes = self.with_limits(attributes(&cx, wanted, inventory), wanted, inventory);
-        (Response::Success { physical_id: physical_id.clone(), attributes }, Recorded::Forge(physical_id))
+        // Said once more, the same state does not hide the one before it.
+        let before = held.recorded.as_ref().map(|record| {
+            let is_same = record.digest == self.claimant.digest;
+            if is_same { record.before.clone() } else { record.digest.clone() }
+        });
+        let record = Recorded::Forge { forge: physical_id.clone(), before: before.unwrap_or_default() };
+        (Response::Success { physical_id, attributes }, record)
     }
 
     /// The attributes with the limits that jobs keep from being reached. Only the other warnings are known, and measured,

@@ -12,7 +12,8 @@ fn properties_page() -> String {
         "# Properties of Custom::TowerForge\n\n{MADE}\n\n\
          Numbers and booleans may be written as strings, and lists as comma-separated strings. An empty string \
          counts as an absent property. Unknown properties are refused, and all faults are reported at once, before \
-         anything is created. [updates.md](updates.md) explains the effects under *Update*; \
+         anything is created. A deployment may allow less than is said here; [SECURITY.md](../SECURITY.md) lists the \
+         parameters, and a refusal names the one. [updates.md](updates.md) explains the effects under *Update*; \
          [properties.schema.json](properties.schema.json) is the JSON Schema for editors.\n"
     );
     for group in GROUPS {

@@ -9,6 +9,9 @@ use super::table;
 /// Maximum length of a given value that a fault repeats.
 const GIVEN_CHARS: usize = 80;
 
+/// Properties in which people keep passwords, although they are not made for that. Reasons stand in stack events and logs.
+const SECRETIVE: [&str; 4] = ["Environment", "NextflowConfig", "PreRunScript", "PostRunScript"];
+
 /// A fault of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -26,9 +29,10 @@ impl Fault {
     /// A value of a form that the table does not allow.
     pub(super) fn form(property: &str, given: &Value) -> Self {
         let allowed = table::find(property).map_or("", |row| row.allowed);
+        let is_secret = SECRETIVE.contains(&property);
         Self {
             property: property.to_owned(),
-            given: Some(shown(given)),
+            given: Some(if is_secret { "a value that is not repeated".to_owned() } else { shown(given) }),
             allowed: allowed.to_owned(),
             hint: String::new(),
         }

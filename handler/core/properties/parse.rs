@@ -15,7 +15,15 @@ pub(super) fn parse(raw: &Map<String, Value>, limits: &Limits) -> Result<Propert
     names(&mut reader);
     let properties = values(&mut reader);
     rules::check(&properties, &mut reader);
-    if reader.faults.is_empty() { Ok(properties) } else { Err(reader.faults) }
+    if reader.faults.is_empty() {
+        return Ok(properties);
+    }
+    // An unreadable number is taken as the largest one, which is beyond every limit.
+    let is_known = |fault: &Fault| reader.faults.iter().any(|known| known.property == fault.property);
+    let mut beyond = limits.beyond(&properties);
+    beyond.retain(|fault| fault.property != "MaxCpus" || !is_known(fault));
+    reader.faults.extend(beyond);
+    Err(reader.faults)
 }
 
 /// Refuses names that are unknown or retired.
@@ -151,10 +159,10 @@ fn ecs_config(r: &mut Reader<'_>) -> Vec<String> {
 }
 
 fn scheduling_policy(r: &mut Reader<'_>) -> Option<String> {
-    let (region, account) = (r.limits.region.clone(), r.limits.account.clone());
+    let (region, account) = (r.limits.region.clone(), r.limits.account.account.clone());
     r.text("SchedulingPolicyArn", |text| {
         checks::arn(text).is_some_and(|arn| {
-            let own = account.is_none_or(|account| account == arn.account);
+            let own = account == arn.account;
             let name = arn.resource.strip_prefix("scheduling-policy/").unwrap_or_default();
             own && arn.service == "batch" && arn.region == region && !name.is_empty()
         })
@@ -175,19 +183,15 @@ fn read_buckets(r: &mut Reader<'_>) -> Vec<String> {
     buckets.into_iter().collect()
 }
 
-/// A role of this account that the function's deployer allows stacks to name.
+/// A role of this account.
 fn role(r: &mut Reader<'_>, name: &str) -> Option<String> {
-    let account = r.limits.account.clone();
-    let own = |text: &str| {
-        checks::arn(text).is_some_and(|arn| account.as_deref().is_none_or(|account| account == arn.account))
-    };
-    let arn = r.text(name, |text| checks::iam_arn("role", text) && own(text))?;
-    listed(r, name, arn, &r.limits.allowed_roles, "AllowedRoles")
+    let account = r.limits.account.account.clone();
+    let own = |text: &str| checks::arn(text).is_some_and(|arn| account == arn.account);
+    r.text(name, |text| checks::iam_arn("role", text) && own(text))
 }
 
 fn boundary(r: &mut Reader<'_>) -> Option<String> {
-    let arn = r.text("PermissionsBoundary", |text| checks::iam_arn("policy", text))?;
-    listed(r, "PermissionsBoundary", arn, &r.limits.allowed_boundaries, "AllowedBoundaries")
+    r.text("PermissionsBoundary", |text| checks::iam_arn("policy", text))
 }
 
 fn policies(r: &mut Reader<'_>) -> Vec<String> {
@@ -196,24 +200,7 @@ fn policies(r: &mut Reader<'_>) -> Vec<String> {
         let hint = "IAM allows 10 managed policies on a role, and the forge uses some";
         r.fault(Fault::rule("InstanceRolePolicies", arns.len(), "up to 6 policies", hint));
     }
-    let (good, _): (Vec<_>, Vec<_>) = arns.into_iter().partition(|arn| checks::iam_arn("policy", arn));
-    good.into_iter()
-        .filter_map(|arn| {
-            listed(r, "InstanceRolePolicies", arn, &r.limits.allowed_policies, "AllowedPolicies")
-        })
-        .collect()
-}
-
-/// The ARN, if the function's deployer allows it.
-fn listed(r: &mut Reader<'_>, name: &str, arn: String, patterns: &[String], setting: &str) -> Option<String> {
-    if checks::allowed(&arn, patterns) {
-        return Some(arn);
-    }
-    let allowed =
-        if patterns.is_empty() { "none in this deployment".to_owned() } else { patterns.join(" or ") };
-    let hint = format!("the deployer of the function can allow it with the template parameter {setting}");
-    r.fault(Fault::rule(name, arn, &allowed, &hint));
-    None
+    arns.into_iter().filter(|arn| checks::iam_arn("policy", arn)).collect()
 }
 
 /// Statements of an identity policy: a list, one object, or the JSON of either.

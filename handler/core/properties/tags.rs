@@ -76,7 +76,8 @@ pub(super) fn environment(reader: &mut Reader<'_>) -> Vec<EnvironmentVariable> {
             reader.fault(Fault::rule("Environment", name.as_str(), allowed, ""));
         } else if !checks::block(value, 1024) || value.contains(['\n', '\r']) {
             let allowed = "values of one line and up to 1024 bytes";
-            reader.fault(Fault::rule("Environment", value.as_str(), allowed, "").at(format!(".{name}")));
+            let given = format!("a value of {} bytes", value.len());
+            reader.fault(Fault::rule("Environment", given, allowed, "").at(format!(".{name}")));
         } else if !head && !compute {
             let fault = Fault::rule(
                 "Environment",

@@ -357,6 +357,9 @@ impl World {
 pub(crate) fn network() -> Network {
     Network {
         vpc: "vpc-1".to_owned(),
+        is_default_vpc: true,
+        default_group: None,
+        group_stacks: BTreeMap::new(),
         zones: vec![
             ("subnet-1".to_owned(), "euw1-az1".to_owned()),
             ("subnet-2".to_owned(), "euw1-az2".to_owned()),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::deployment::Deployment;
 use tower_forge_core::port::Timestamp;
+use tower_forge_core::properties::Allowed;
 
 /// Within which time a call takes effect, or never.
 pub(crate) const T: Ms = 20 * S;
@@ -188,11 +189,9 @@ fn deployment(retire_after: Duration) -> Deployment {
     Deployment {
         prefix: "TowerForge".to_owned(),
         region: "eu-west-1".to_owned(),
-        boundary: None,
         stack_accounts: Vec::new(),
-        allowed_boundaries: Vec::new(),
-        allowed_policies: Vec::new(),
-        allowed_roles: Vec::new(),
+        boundary: None,
+        allowed: Allowed::everything(),
         efs: true,
         fsx: true,
         retire_after,

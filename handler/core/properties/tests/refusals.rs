@@ -69,8 +69,8 @@ fn roles_are_those_that_the_deployment_allows() {
     refused(
         json!({ "HeadJobRole": "arn:aws:iam::123456789012:role/admin", "ComputeJobRole": "arn:aws:iam::999999999999:role/pipelines/x" }),
         expect![[r#"
-            HeadJobRole: given "arn:aws:iam::123456789012:role/admin", allowed: arn:aws:iam::123456789012:role/pipelines/*; the deployer of the function can allow it with the template parameter AllowedRoles
             ComputeJobRole: given "arn:aws:iam::999999999999:role/pipelines/x", allowed: the ARN of a role that the deployment allows
+            HeadJobRole: given "arn:aws:iam::123456789012:role/admin", allowed: arn:aws:iam::123456789012:role/pipelines/*; the deployer of the function can allow it with the template parameter AllowedRoles
         "#]],
     );
     refused(
@@ -162,7 +162,7 @@ fn variables_have_names_and_a_target() {
         expect![[r#"
             Environment: given "1B", allowed: names of letters, digits and _ that do not begin with a digit
             Environment.A: given false, allowed: Head or Compute true; otherwise nothing gets the variable
-            Environment.C: given "a\nb", allowed: values of one line and up to 1024 bytes
+            Environment.C: given "a value of 3 bytes", allowed: values of one line and up to 1024 bytes
         "#]],
     );
     refused(
@@ -213,10 +213,10 @@ fn settings_of_queues_and_logs_are_aws_own() {
     refused(
         json!({ "Volumes": ["/a:/b:rx", "data"], "PreRunScript": 1 }),
         expect![[r#"
-        Volumes: given "/a:/b:rx", allowed: absolute paths as /host, /host:/container or /host:/container:ro
-        Volumes: given "data", allowed: absolute paths as /host, /host:/container or /host:/container:ro
-        PreRunScript: given 1, allowed: text of up to 1024 bytes
-    "#]],
+            Volumes: given "/a:/b:rx", allowed: absolute paths as /host, /host:/container or /host:/container:ro
+            Volumes: given "data", allowed: absolute paths as /host, /host:/container or /host:/container:ro
+            PreRunScript: given a value that is not repeated, allowed: text of up to 1024 bytes
+        "#]],
     );
 }
 
@@ -251,15 +251,15 @@ fn unknown_names_get_a_suggestion() {
 #[test]
 fn what_the_deployment_lacks_is_refused() {
     let mut limits = limits();
-    (limits.efs, limits.fsx, limits.allowed_roles) = (false, false, Vec::new());
+    (limits.efs, limits.fsx, limits.allowed.roles) = (false, false, Vec::new());
     let raw = super::with(json!({
         "EfsCreate": true, "FsxName": "fs-01234567.fsx.eu-west-1.amazonaws.com",
         "ExecutionRole": "arn:aws:iam::123456789012:role/pipelines/exec",
     }));
     expect![[r#"
-        ExecutionRole: given "arn:aws:iam::123456789012:role/pipelines/exec", allowed: none in this deployment; the deployer of the function can allow it with the template parameter AllowedRoles
         EfsCreate: given true, allowed: only if the function is deployed with EnableEfs: true; otherwise it has no permissions for it
         FsxName: given "fs-01234567.fsx.eu-west-1.amazonaws.com", allowed: only if the function is deployed with EnableFsx: true; otherwise it has no permissions for it
+        ExecutionRole: given "arn:aws:iam::123456789012:role/pipelines/exec", allowed: none in this deployment; the deployer of the function can allow it with the template parameter AllowedRoles
     "#]].assert_eq(&lines(&parse(&raw, &limits).unwrap_err()));
 }
 
