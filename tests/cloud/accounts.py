@@ -22,6 +22,11 @@ _PRESIGNED = re.compile(r"(?:^|&)X-Amz-(Credential=[^&]+)")
 _APP = re.compile(r"(?:^|\s)app/([\w!#$%&'*+.^`|~-]+)")
 
 
+def function_role(region: str) -> str:
+    """The name of the function's role, as `template.yaml` has it."""
+    return f"TowerForge-handler-{region}"
+
+
 @dataclass(frozen=True)
 class Caller:
     """The sender of a request. `scope` is the service that the signature is for, None where unsigned."""
@@ -34,7 +39,7 @@ class Caller:
     @property
     def arn(self) -> str:
         """The principal as AWS names it: the function's role and the session, which is the application."""
-        return f"arn:{partitions.of(self.region)}:sts::{self.account}:assumed-role/tower-forge/{self.app or 'tower-forge'}"
+        return f"arn:{partitions.of(self.region)}:sts::{self.account}:assumed-role/{function_role(self.region)}/{self.app or 'tower-forge'}"
 
 
 def caller(environ: dict[str, Any]) -> Caller:

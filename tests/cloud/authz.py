@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import accounts
 import actions
 import locks
 import partitions
@@ -148,7 +149,7 @@ def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
     context = ask.context | {
         "aws:CurrentTime": datetime.now(UTC).isoformat(),
         "aws:PrincipalAccount": caller.account,
-        "aws:PrincipalArn": f"arn:{partitions.of(caller.region)}:iam::{caller.account}:role/tower-forge",
+        "aws:PrincipalArn": f"arn:{partitions.of(caller.region)}:iam::{caller.account}:role/towerforge/{accounts.function_role(caller.region)}",
         "aws:PrincipalType": "AssumedRole",
         "aws:RequestedRegion": "us-east-1" if ask.action.startswith("iam:") else caller.region,
         "aws:ResourceAccount": caller.account,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import batch_world
+import accounts
 import ebs
 import partitions
 import settings
@@ -39,6 +40,9 @@ class Image:
     architecture: str = "x86_64"
     root: str = "/dev/xvda"
     size: int = 30
+    # The owner's account, if it is another one, and EC2's name for it.
+    owner: str | None = None
+    alias: str | None = None
 
     @property
     def snapshot(self) -> str:
@@ -122,6 +126,9 @@ def create_launch_template(self: LaunchTemplates) -> ActionResult:
         _error("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use.")
     data["UserData"] = parse_user_data(self._get_param("LaunchTemplateData.UserData"))
     template = self.ec2_backend.create_launch_template(name, self._get_param("VersionDescription"), data, tags)
+    # Every call over the wire is the function's; what others have is seeded.
+    role = accounts.function_role(self.region)
+    template.created_by = f"sts::{self.current_account}:assumed-role/{role}/TowerForge-handler"  # type: ignore[attr-defined]
     if token:
         tokens[token] = (asked, template.id)
     return ActionResult({"LaunchTemplate": _shown(self, template)})
@@ -164,7 +171,8 @@ def describe_images(self: AmisResponse) -> ActionResult:
             "ImageId": image_id,
             "Architecture": image.architecture,
             "State": "available",
-            "OwnerId": self.current_account,
+            "OwnerId": image.owner or self.current_account,
+            **({"ImageOwnerAlias": image.alias} if image.alias else {}),
             "Name": image_id,
             "CreationDate": utcnow(),
             "RootDeviceName": image.root,
@@ -252,7 +260,7 @@ def tags_of(thing: Any) -> dict[str, str]:
 def _shown(response: LaunchTemplates, template: LaunchTemplate) -> Shape:
     return {
         "CreateTime": template.create_time,
-        "CreatedBy": f"arn:{partitions.of(response.region)}:iam::{response.current_account}:root",
+        "CreatedBy": f"arn:{partitions.of(response.region)}:{getattr(template, 'created_by', None) or f'iam::{response.current_account}:user/Ada'}",
         "DefaultVersionNumber": template.default_version_number,
         "LatestVersionNumber": template.latest_version_number,
         "LaunchTemplateId": template.id,

@@ -29,13 +29,14 @@ class MissingVariable(Exception):
 class Decision:
     """The answer of the policies to a request; `hint` names statements that failed only by a condition.
 
-    `by` are all statements that allow it, by name.
+    `by` are all statements that allow it, by name; `explicit` is a Deny, and not the lack of an Allow.
     """
 
     allowed: bool
     why: str
     hint: str | None = None
     by: tuple[str, ...] = ()
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def decide(statements: Iterable[Statement], action: str, resource: str, context:
             near.append(f"{statement.name}: {failing.operator} {failing.key} {failing.values}"
                         f" is not met by {lowered.get(failing.key.lower())}")
         elif not statement.allows:
-            return Decision(False, "with an explicit deny in an identity-based policy", f"denied by {statement.name}")
+            return Decision(False, "with an explicit deny in an identity-based policy", f"denied by {statement.name}", explicit=True)
         else:
             allowed.append(statement.name)
     if allowed:

@@ -184,6 +184,12 @@ def _security_group(account_id: str, region: str, given: Shape) -> Shape:
     return {"name": group.name, "id": group.id}
 
 
+def _ec2_tags(account_id: str, region: str, given: Shape) -> Shape:
+    """`id` of anything in EC2, `tags`."""
+    ec2_backends[account_id][region].create_tags([given["id"]], given["tags"])
+    return {"id": given["id"]}
+
+
 def _key_pair(account_id: str, region: str, given: Shape) -> Shape:
     """`name`."""
     ec2_backends[account_id][region].create_key_pair(given["name"], "ed25519", {})
@@ -191,7 +197,7 @@ def _key_pair(account_id: str, region: str, given: Shape) -> Shape:
 
 
 def _image(account_id: str, region: str, given: Shape) -> Shape:
-    """`id`, `architecture` (x86_64), `root` (the root device's name), `size` (of its snapshot in GiB)."""
+    """`id`, `architecture` (x86_64), `root` (the root device's name), `size` (of its snapshot in GiB), `owner`, `alias`."""
     ec2.add_image(account_id, region, given["id"], ec2.Image(**{key: given[key] for key in given if key != "id"}))
     return {"id": given["id"]}
 
@@ -277,6 +283,7 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "scheduling_policy": _scheduling_policy,
     "vpc": _vpc,
     "security_group": _security_group,
+    "ec2_tags": _ec2_tags,
     "key_pair": _key_pair,
     "image": _image,
     "ebs_default": _ebs_default,

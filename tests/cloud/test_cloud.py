@@ -159,14 +159,14 @@ def test_failures_and_denials_look_like_the_service(account: Account, service: s
     denials = {"batch": "AccessDeniedException", "cloudformation": "AccessDenied", "ec2": "UnauthorizedOperation",
                "iam": "AccessDenied", "s3": "AccessDenied"}
     assert (code, status // 100) == (denials.get(service, "AccessDeniedException"), 4)
-    assert f"User: arn:aws:sts::{account.id}:assumed-role/tower-forge/one is not authorized to perform: " in message
+    assert f"User: arn:aws:sts::{account.id}:assumed-role/TowerForge-handler-us-east-1/one is not authorized to perform: " in message
 
 
 def test_denied_role_creation_in_aws_words(account: Account) -> None:
     account.faults({"do": "deny", "operation": "CreateRole"})
     assert error(account.client("iam").create_role, RoleName="role", AssumeRolePolicyDocument=TRUST) == (
         "AccessDenied",
-        f"User: arn:aws:sts::{account.id}:assumed-role/tower-forge/one is not authorized to perform: iam:CreateRole"
+        f"User: arn:aws:sts::{account.id}:assumed-role/TowerForge-handler-us-east-1/one is not authorized to perform: iam:CreateRole"
         f" on resource: arn:aws:iam::{account.id}:role/role"
         " because no identity-based policy allows the iam:CreateRole action",
         403,

@@ -35,7 +35,7 @@ def test_nothing_is_allowed_by_itself() -> None:
 
 def test_a_deny_wins() -> None:
     decision = decide(ANY, ANY | {"Sid": "Never", "Effect": "Deny", "Action": "iam:*"})
-    assert decision == policy.Decision(False, "with an explicit deny in an identity-based policy", "denied by Never")
+    assert decision == policy.Decision(False, "with an explicit deny in an identity-based policy", "denied by Never", explicit=True)
     assert decide(ANY | {"Sid": "All"}, ANY | {"Effect": "Deny", "Action": "ec2:*"}).why == "allowed by All"
 
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::rights::Rights;
 use crate::test_account::{Setting, TestAccount};
+use crate::{forged, limits};
 
 mod calls;
 mod roles;
@@ -29,12 +30,19 @@ impl Row {
     }
 }
 
+/// Rows with one outcome.
+fn rows(attempts: Vec<(String, String)>, outcome: &str) -> Vec<Row> {
+    attempts.into_iter().map(|(what, said)| Row::new(what, outcome, said)).collect()
+}
+
 /// An account whose deployer allows something, so that a stack can try to stretch it.
 async fn generous() -> TestAccount {
     let rights = Rights {
         allowed_roles: vec!["arn:aws:iam::*:role/genomics-*".to_owned()],
         allowed_policies: vec!["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore".to_owned()],
         allowed_buckets: ["arn:aws:s3:::lab-*", "arn:aws:s3:::lab-*/*"].map(str::to_owned).to_vec(),
+        key_pairs: vec!["-".to_owned()],
+        vpcs: vec!["arn:*:ec2:*:*:vpc/vpc-0000000000000lab0".to_owned()],
         ..Rights::default()
     };
     TestAccount::with(Setting { rights, ..Setting::default() }).await
@@ -61,6 +69,18 @@ async fn nothing_is_gained() {
             stacks::properties(&aws).await,
         ),
         (
+            "What the deployer has not allowed",
+            "The deployment is as `template.yaml` has it, with `AllowedBuckets` for buckets named `genomics-*`. Nothing is \
+             created.",
+            rows(limits::beyond().await, "refused by the function"),
+        ),
+        (
+            "Events that CloudFormation did not send",
+            "The attacker may invoke the function. Forged addresses and dates are in `handler/core/event/tests.rs`, more in \
+             `tests/it/forged.rs`.",
+            rows(forged::deletes().await, "refused by the function"),
+        ),
+        (
             "Another stack's forge",
             "Resources are identified by their tags. A resource with the tags of another stack is never changed.",
             stacks::foreign_forge().await,
@@ -68,7 +88,7 @@ async fn nothing_is_gained() {
         (
             "The roles that a stack can create",
             "The stack requests every action on every resource in `InstanceRoleStatements`. The role gets them; its \
-             boundary denies them.\nThe deployer allows buckets named `lab-*`.",
+             boundary denies them.\nThe deployer allows buckets named `lab-*` and one VPC.",
             roles::under_the_boundary(&aws).await,
         ),
         (

@@ -28,6 +28,13 @@ SAMPLE: Values = {
     "AllowedBucket": ["*"],
     "AllowedPolicy": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
     "AllowedRole": ["arn:aws:iam::123456789012:role/genomics-*"],
+    "AllowedJobDefinition": [],
+    "AllowedLogGroup": [],
+    "WriteAccount": [],
+    "RoleTag": [],
+    "KeyPair": ["-"],
+    "ImageOwner": ["amazon", "self"],
+    "Vpc": ["arn:*:ec2:*:*:vpc/*"],
 }
 
 
@@ -64,6 +71,13 @@ def load(name: str, **values: str | list[str]) -> dict:
     document = fill(json.loads((POLICIES / name).read_text()), {**SAMPLE, **values})
     document["Statement"] = [statement for statement in document["Statement"] if not empty(statement)]
     return document
+
+
+def seen_by(document: dict, forge: str = str(SAMPLE["ForgeId"])) -> dict:
+    """A document as IAM reads it for a role of a forge: with the variables that stand for the role's tags."""
+    text = json.dumps(document).replace("${aws:PrincipalTag/towerforge:forge-id}", forge)
+    read: dict = json.loads(text)
+    return read
 
 
 def listed(value: str | list[str]) -> list[str]:

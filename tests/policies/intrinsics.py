@@ -63,7 +63,8 @@ class Template:
             case "Fn::GetAtt", str(name):
                 return f"<{name}>"
             case "Fn::Sub", str(text):
-                return re.sub(r"\$\{([\w:]+)\}", lambda found: str(self.call("Ref", found[1])), text)
+                named = re.sub(r"\$\{([\w:]+)\}", lambda found: str(self.call("Ref", found[1])), text)
+                return named.replace("${!", "${")
             case "Fn::If", [condition, yes, no]:
                 return self.value(yes if self.holds(condition) else no)
             case "Fn::Equals", [left, right]:

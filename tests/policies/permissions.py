@@ -13,8 +13,8 @@ POLICIES = HERE.parents[1] / "policies"
 PUBLISHED = json.loads((HERE / "published.json").read_text())
 REASONS = json.loads((HERE / "reasons.json").read_text())
 
-# The limits of IAM in characters, white space not counted.
-INLINE, MANAGED, TRUST = 10240, 6144, 2048
+# The limits in characters: IAM's, white space not counted, and that of Organizations.
+INLINE, MANAGED, TRUST, CONTROL = 10240, 6144, 2048, 5120
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -34,7 +34,8 @@ def size(document: object) -> int:
 
 def limit(file: str) -> int:
     """The size that IAM allows a document of this sort."""
-    return MANAGED if file == "boundary.json" else TRUST if file.startswith("trust-") else INLINE
+    special = {"boundary.json": MANAGED, "scp-example.json": CONTROL}
+    return special.get(file, TRUST if file.startswith("trust-") else INLINE)
 
 
 def reason(verdict: str, action: str) -> str:

@@ -25,6 +25,7 @@ PSEUDO = {
 
 # Lists that the deployer gives. CloudFormation cannot append to a list, but it can split a text.
 OWN_BOUNDARY = "!If [MakesBoundary, !Ref Boundary, !Ref PermissionsBoundary]"
+VPC = "arn:*:ec2:*:*:vpc/"
 LISTS = {
     "${AllowedBucket}": ["!Ref AllowedBuckets"],
     "${AllowedPolicy}": ["!Ref AllowedPolicies"],
@@ -35,6 +36,25 @@ LISTS = {
         f'- !Split [",", !Join [",", [{OWN_BOUNDARY}, !Join [",", !Ref AllowedBoundaries]]]]',
         f"- {OWN_BOUNDARY}",
     ],
+    # No key pair has this name; an empty list would allow any.
+    "${KeyPair}": ["!If", "- AllowsKeyPairs", "- !Ref AllowedKeyPairs", '- ["-"]'],
+    # The default VPC has no name that IAM knows.
+    "${Vpc}": [
+        "!If",
+        "- NamesVpcs",
+        f'- !Split [",", !Join ["", ["{VPC}", !Join [",{VPC}", !Ref AllowedVpcs]]]]',
+        f'- "{VPC}*"',
+    ],
+}
+
+# What the deployer adds to a list: the parameter, and the condition that there is any.
+MORE = {
+    "${AllowedJobDefinition}": ("AllowedJobDefinitions", "AllowsJobDefinitions"),
+    "${AllowedLogGroup}": ("AllowedLogGroups", "AllowsLogGroups"),
+    "${AllowedRole}": ("AllowedRoles", "AllowsRoles"),
+    "${RoleTag}": ("RoleTags", "AllowsRoleTags"),
+    "${ImageOwner}": ("AllowedImageOwners", None),
+    "${WriteAccount}": ("WriteAccounts", "AllowsWriteAccounts"),
 }
 
 # Statements that a parameter leaves out, by how their Sid begins.
@@ -49,7 +69,9 @@ OPTIONAL = {
 def scalar(value: str) -> str:
     """A text as YAML; `${Name}` as CloudFormation writes it."""
     if "${" in value:
-        named = re.sub(r"\$\{(\w+)\}", lambda match: "${" + PSEUDO[match[1]] + "}", value)
+        # IAM has variables too, with a colon in their names.
+        escaped = re.sub(r"\$\{(\w+:)", r"${!\1", value)
+        named = re.sub(r"\$\{(\w+)\}", lambda match: "${" + PSEUDO[match[1]] + "}", escaped)
         return f'!Sub "{named}"'
     plain = re.fullmatch(r"[A-Za-z][\w:/.*-]*", value) and value not in ("true", "false")
     return value if plain else json.dumps(value)
@@ -62,6 +84,12 @@ def lines(value: object) -> list[str]:
     if isinstance(value, list) and len(value) == 1 and value[0] in LISTS:
         return LISTS[value[0]]
     out: list[str] = []
+    if isinstance(value, list) and isinstance(value[-1], str) and value[-1] in MORE:
+        parameter, condition = MORE[value[-1]]
+        joined = f'!Join [",", !Ref {parameter}]'
+        added = f"!If [{condition}, {joined}, !Ref AWS::NoValue]" if condition else joined
+        items = [*map(scalar, value[:-1]), added]
+        return ["!Split", '- ","', "- !Join", '  - ","', f"  - - {items[0]}", *(f"    - {item}" for item in items[1:])]
     if isinstance(value, list):
         for item in value:
             first, *rest = statement(item)

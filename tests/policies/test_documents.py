@@ -14,15 +14,18 @@ POLICY_NAMES = [name for name in documents.names() if not name.startswith("trust
 FINDINGS: dict[tuple[str, str, str], str] = {
     ("forge-policy.json", "BatchConnect", "RESOURCE_MISMATCH"): "asked for a queue's environments; BatchCreate and BatchOwn name the queue",
     ("forge-policy.json", "RoleUnderBoundary", "MISMATCHED_TYPE_BUT_USABLE"): "as in AWS's examples; no wildcards",
+    ("forge-policy.json", "RoleCreate", "MISMATCHED_TYPE_BUT_USABLE"): "the same",
     ("forge-policy.json", "RoleAttach", "MISMATCHED_TYPE_BUT_USABLE"): "the same",
     ("forge-policy.json", "AllowedPoliciesAttach", "MISMATCHED_TYPE_BUT_USABLE"): "the same",
     ("forge-policy.json", "EfsMountTargetInterfaces", "UNKNOWN_CONDITION_FOR_ACTION"): "aws:ViaAWSService is a global key",
     ("forge-policy.json", "EfsMountTargetInterfaces", "RESOURCE_STAR"): "an interface that does not exist yet",
-    ("boundary.json", "Read", "RESOURCE_STAR"): "a boundary grants nothing",
-    ("boundary.json", "EcsAgent", "RESOURCE_STAR"): "a boundary grants nothing; AWS's own policy for instances names no cluster",
-    ("boundary.json", "PullImages", "RESOURCE_STAR"): "a boundary grants nothing; images come from any account that shares them",
+    ("boundary.json", "ReadPullAndConnect", "RESOURCE_STAR"): "a boundary grants nothing; images come from any account that shares them",
+    ("boundary.json", "OwnInstances", "RESOURCE_STAR"): "instances have no names; the tag says whose they are",
+    ("boundary.json", "OwnClusters", "RESOURCE_MISMATCH"): "one pattern for the clusters, container instances and tasks of a forge",
+    ("boundary.json", "KeyGrants", "RESOURCE_STAR"): "a boundary grants nothing; only through EC2, and for resources of AWS",
+    ("boundary.json", "ServiceAndFleetRole", "UNKNOWN_CONDITION_FOR_ACTION"): "IfExists: only RunInstances has the owner of an image and a VPC",
     ("boundary.json", "AllowedBuckets", "RESOURCE_STAR"): "a boundary grants nothing; the deployer may name buckets",
-    ("boundary.json", "KeysOfVolumesBucketsAndSecrets", "RESOURCE_STAR"): "a boundary grants nothing; only through EC2, S3 and Secrets Manager",
+    ("boundary.json", "Keys", "RESOURCE_STAR"): "a boundary grants nothing; only through EC2, S3 and Secrets Manager",
     ("boundary.json", "ServiceAndFleetRole", "RESOURCE_STAR"): "a boundary grants nothing; only to roles that Batch and Spot Fleet assume",
     ("launch-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
     ("launch-policy.json", "ReadQueriesOfLogs", "RESOURCE_STAR"): "AWS knows a query by its ID only",
@@ -31,11 +34,14 @@ FINDINGS: dict[tuple[str, str, str], str] = {
     ("nextflow-policy.json", "ReadInstances", "RESOURCE_STAR"): "a read of instances whose IDs are not known before",
 }
 
+# The statements of the boundary that deny.
+DENIALS = {"NoOtherService", "NoWritesElsewhere"}
+
 
 def findings(name: str) -> set[tuple[str, str, str]]:
     """The findings of parliament on a document, statement by statement."""
     found = set()
-    document = documents.load(name)
+    document = documents.seen_by(documents.load(name))
     for statement in document["Statement"]:
         alone = json.dumps({**document, "Statement": [statement]})
         found |= {(name, statement["Sid"], finding.issue) for finding in analyze_policy_string(alone).findings}
@@ -73,8 +79,10 @@ def test_a_document_says_what_it_needs_to(name: str) -> None:
     sids = [statement.get("Sid") for statement in document["Statement"]]
     assert len(set(sids)) == len(sids)
     for statement in document["Statement"]:
-        assert statement["Effect"] == "Allow" and "NotAction" not in statement and "NotResource" not in statement
-        actions = documents.listed(statement["Action"])
+        # A boundary has to forbid too: the policy of a resource can grant what a boundary only does not allow.
+        assert (statement["Effect"] == "Deny") == (name == "scp-example.json" or statement.get("Sid") in DENIALS)
+        assert "NotResource" not in statement and ("NotAction" in statement) == (statement.get("Sid") == "NoOtherService")
+        actions = documents.listed(statement["Action"] if "Action" in statement else statement["NotAction"])
         assert actions == sorted(actions), statement["Sid"]
         if name != "boundary.json":
             assert not [action for action in actions if "*" in action], "actions are spelt out"

@@ -18,12 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cloud"))
 
 import policy  # noqa: E402
 
-POLICIES = [name for name in documents.names() if not name.startswith("trust-")]
+POLICIES = [name for name in documents.names() if not name.startswith(("trust-", "scp-"))]
 
 
 def bare(name: str) -> list[dict]:
     """The statements of a document without their conditions."""
-    return [{key: value for key, value in each.items() if key != "Condition"} for each in documents.load(name)["Statement"]]
+    statements = documents.seen_by(documents.load(name))["Statement"]
+    return [{key: value for key, value in each.items() if key != "Condition"} for each in statements if each["Effect"] == "Allow"]
 
 
 STATEMENTS = [(name, statement) for name in POLICIES for statement in bare(name)]

@@ -17,7 +17,7 @@ from policy_sentry.querying.actions import get_action_data, get_actions_for_serv
 # Keys that every request has, by "AWS global condition context keys" in the IAM User Guide. The tags of requests and
 # resources are not among them: the reference names the actions that have those.
 GLOBAL = {
-    "aws:CurrentTime", "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalTag/${TagKey}", "aws:RequestedRegion",
+    "aws:CalledVia", "aws:CurrentTime", "aws:PrincipalAccount", "aws:PrincipalArn", "aws:PrincipalTag/${TagKey}", "aws:RequestedRegion",
     "aws:ResourceAccount", "aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "aws:ViaAWSService",
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def policies(part: object, name: str) -> Iterator[tuple[str, Statement]]:
             yield from policies(item, name)
 
 
-TEMPLATE = Template((documents.ROOT / "template.yaml").read_text(), AllowedPolicies="arn:aws:iam::aws:policy/X", AllowedRoles="*")
+TEMPLATE = Template((documents.ROOT / "template.yaml").read_text(), AllowedPolicies="arn:aws:iam::aws:policy/X", AllowedRoles="*", AllowedBuckets="*")
 STATEMENTS = dict(
     [
         *(each for name in documents.names() for each in policies(documents.load(name), name)),
@@ -50,9 +50,13 @@ STATEMENTS = dict(
 def faults(statement: Statement) -> list[str]:
     """The faults of a statement."""
     found, resources = [], documents.listed(statement.get("Resource", []))
-    keys = {key for pairs in statement.get("Condition", {}).values() for key in pairs}
+    conditions = statement.get("Condition", {})
+    keys = {key for operator, pairs in conditions.items() for key in pairs if not operator.endswith("IfExists")}
+    # Conditions on keys that only some of the actions have, or only some of their resources.
+    some = {key for operator, pairs in conditions.items() for key in pairs if operator.endswith("IfExists")}
     reached = set()
-    for pattern in documents.listed(statement["Action"]):
+    patterns = documents.listed(statement["Action"] if "Action" in statement else statement["NotAction"])
+    for pattern in patterns:
         expanded = list(named(pattern))
         if not expanded:
             found.append(f"{pattern} is no action")
@@ -62,10 +66,11 @@ def faults(statement: Statement) -> list[str]:
                 found.append(f"{action} has none of the resources")
             reached.update(each for each in resources if any(fits(each, row) for row in rows))
             known = GLOBAL | {key for row in rows for key in row["condition_keys"]}
+            some -= {key for key in some if any(fits_key(key, each) for each in known)}
             for key in keys:
                 if not any(fits_key(key, each) for each in known) and "*" not in pattern:
                     found.append(f"{action} has no {key}")
-    return [*found, *(f"no action has {each}" for each in resources if each not in reached)]
+    return [*found, *(f"no action has {each}" for each in [*resources, *some] if each not in reached)]
 
 
 def named(pattern: str) -> Iterator[str]:
@@ -127,6 +132,10 @@ QUEUE = "arn:aws:batch:eu-west-1:123456789012:job-queue/q"
         (
             {"Action": "iam:CreateRole", "Resource": "arn:aws:iam::123456789012:role/r", "Condition": {"ArnLike": {"iam:PolicyARN": "*"}}},
             "iam:CreateRole has no iam:PolicyARN",
+        ),
+        (
+            {"Action": ["ec2:RunInstances", "ec2:Describe*"], "Resource": "*", "Condition": {"StringLikeIfExists": {"ec2:Ovner": "amazon"}}},
+            "no action has ec2:Ovner",
         ),
     ],
 )

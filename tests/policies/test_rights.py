@@ -8,7 +8,8 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 MANAGED = json.loads(aws_managed_policies_data)
 FORGE = documents.load("forge-policy.json")["Statement"]
-BOUNDARY = documents.load("boundary.json")["Statement"]
+LIMITS = documents.seen_by(documents.load("boundary.json"))["Statement"]
+BOUNDARY = [statement for statement in LIMITS if statement["Effect"] == "Allow"]
 ROLE = "arn:aws:iam::123456789012:role/TowerForge-2CeQImw0JjWrMM0tRDGRZ7-"
 
 # The policies of each role that the function makes: AWS's own, and ours.
@@ -86,7 +87,7 @@ def test_the_boundary_fits_what_aws_grants_to_the_service(role: str) -> None:
 def test_the_roles_of_the_table_hold_every_document_of_the_function() -> None:
     ours = {name for _, names in ROLES.values() for name in names}
     others = {"forge-policy.json", "dead-letter-policy.json", "boundary.json", "s3-bucket-write.json"}
-    others |= {"launch-policy.json", "platform-launch-policy.json"}
+    others |= {"launch-policy.json", "platform-launch-policy.json", "scp-example.json", "deploy-policy.json"}
     assert ours == {name for name in documents.names() if not name.startswith("trust-")} - others - {"secrets-policy-account.json"}
     attached = next(statement for statement in FORGE if statement["Sid"] == "RoleAttach")["Condition"]["ArnLike"]["iam:PolicyARN"]
     assert {arn.rsplit("/", 1)[1] for arn in attached} == {name for names, _ in ROLES.values() for name in names}
@@ -101,7 +102,6 @@ def test_the_roles_of_the_table_hold_every_document_of_the_function() -> None:
         ("InstanceRole", "iam:CreateServiceLinkedRole", "*"),
         ("InstanceRole", "sts:AssumeRole", "*"),
         ("InstanceRole", "ec2:RunInstances", "*"),
-        ("InstanceRole", "ec2:TerminateInstances", "*"),
         ("InstanceRole", "batch:UpdateJobQueue", "*"),
         ("InstanceRole", "batch:TagResource", "arn:aws:batch:eu-west-1:123456789012:job-queue/TowerForge-2CeQImw0JjWrMM0tRDGRZ7-work"),
         ("InstanceRole", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"),
@@ -117,6 +117,13 @@ def test_the_roles_of_the_table_hold_every_document_of_the_function() -> None:
 def test_no_role_gets_beyond_the_boundary(role: str, action: str, resource: str) -> None:
     """Whatever a stack puts into InstanceRoleStatements or InstanceRolePolicies."""
     assert not within(action, resource, role)
+
+
+def test_the_boundary_forbids_every_service_that_it_does_not_allow() -> None:
+    (others,) = [statement for statement in LIMITS if "NotAction" in statement]
+    services = {action.split(":")[0] for action in actions(BOUNDARY)}
+    assert others["Effect"] == "Deny" and others["Resource"] == "*" and "Condition" not in others
+    assert others["NotAction"] == sorted(f"{service}:*" for service in services)
 
 
 def test_identity_rights_of_the_boundary_are_few() -> None:
@@ -161,7 +168,7 @@ def test_no_role_of_a_forge_can_tag_a_queue() -> None:
     """The tags of a queue decide whose it is."""
     for name in ("nextflow-policy.json", "launch-policy.json", "platform-launch-policy.json", "boundary.json"):
         for statement in documents.load(name)["Statement"]:
-            if "batch:TagResource" in documents.listed(statement["Action"]):
+            if "batch:TagResource" in documents.listed(statement.get("Action", [])):
                 assert not [arn for arn in documents.listed(statement["Resource"]) if ":job-queue/" in arn or arn == "*"]
 
 

@@ -1,6 +1,8 @@
 """The template says the same as the documents in `policies/`, and sets all that the function counts on."""
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import documents
@@ -14,7 +16,7 @@ OTHER = "arn:aws:iam::123456789012:policy/other-boundary"
 
 # Parameters of a deployment, and the same as values of placeholders.
 DEPLOYMENTS: dict[str, tuple[dict[str, str], documents.Values]] = {
-    "as it comes": ({}, {}),
+    "as it comes": ({"AllowedBuckets": "*"}, {}),
     "everything allowed": (
         {
             "NamePrefix": "Lab",
@@ -22,18 +24,32 @@ DEPLOYMENTS: dict[str, tuple[dict[str, str], documents.Values]] = {
             "AllowedPolicies": "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore,arn:aws:iam::123456789012:policy/lab-*",
             "AllowedRoles": "arn:aws:iam::123456789012:role/lab-*",
             "AllowedBoundaries": OTHER,
+            "AllowedJobDefinitions": "arn:aws:batch:*:123456789012:job-definition/lab-*",
+            "AllowedLogGroups": "arn:aws:logs:*:123456789012:log-group:/lab/*,arn:aws:logs:*:123456789012:log-group:/pipelines*",
+            "AllowedVpcs": "vpc-0123456789abcdef0,vpc-0123456789abcdef1",
+            "AllowedImageOwners": "amazon,self,999999999999",
+            "WriteAccounts": "999999999999",
+            "RoleTags": "CostCenter,team:*",
+            "AllowedKeyPairs": "ada,grace",
         },
         {
             "Prefix": "Lab",
+            "AllowedJobDefinition": ["arn:aws:batch:*:123456789012:job-definition/lab-*"],
+            "AllowedLogGroup": ["arn:aws:logs:*:123456789012:log-group:/lab/*", "arn:aws:logs:*:123456789012:log-group:/pipelines*"],
+            "Vpc": ["arn:*:ec2:*:*:vpc/vpc-0123456789abcdef0", "arn:*:ec2:*:*:vpc/vpc-0123456789abcdef1"],
+            "ImageOwner": ["amazon", "self", "999999999999"],
+            "WriteAccount": ["999999999999"],
+            "RoleTag": ["CostCenter", "team:*"],
+            "KeyPair": ["ada", "grace"],
             "AllowedBucket": ["arn:aws:s3:::lab-*"],
             "AllowedPolicy": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "arn:aws:iam::123456789012:policy/lab-*"],
             "AllowedRole": ["arn:aws:iam::123456789012:role/lab-*"],
             "Boundary": ["<Boundary>", OTHER],
         },
     ),
-    "a boundary of one's own": ({"PermissionsBoundary": BOUNDARY}, {"Boundary": [BOUNDARY]}),
+    "a boundary of one's own": ({"PermissionsBoundary": BOUNDARY, "AllowedBuckets": "*"}, {"Boundary": [BOUNDARY]}),
     "two boundaries of one's own": (
-        {"PermissionsBoundary": BOUNDARY, "AllowedBoundaries": OTHER},
+        {"PermissionsBoundary": BOUNDARY, "AllowedBoundaries": OTHER, "AllowedBuckets": "*"},
         {"Boundary": [BOUNDARY, OTHER]},
     ),
 }
@@ -166,3 +182,70 @@ def test_the_prefix_is_part_of_the_exported_service_token() -> None:
 
 def test_named_iam_resources_are_acknowledged() -> None:
     assert 'capabilities = "CAPABILITY_NAMED_IAM"' in Path(documents.ROOT / "samconfig.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("buckets", "parameter"),
+    [
+        ("genomics-* references", "'AllowedBuckets=arn:*:s3:::genomics-*,arn:*:s3:::references,arn:*:s3:::references/*'"),
+        ("genomics-*,lab", "'AllowedBuckets=arn:*:s3:::genomics-*,arn:*:s3:::lab,arn:*:s3:::lab/*'"),
+        ("*", "'AllowedBuckets=arn:*:s3:::*'"),
+    ],
+)
+def test_one_command_deploys_with_the_names_of_buckets(buckets: str, parameter: str) -> None:
+    run = subprocess.run(["make", "-n", "deploy", f"BUCKETS={buckets}"], cwd=documents.ROOT, capture_output=True, text=True, check=True)
+    assert f"sam deploy --parameter-overrides Architecture=arm64 {parameter}" in run.stdout
+    words = shlex.split(run.stdout[run.stdout.rindex("--parameter-overrides") :].splitlines()[0])
+    assert f"{parameter.strip(chr(39))}" in words
+
+
+def test_nothing_that_stacks_may_name_is_everything_by_default() -> None:
+    parameters = Template(TEXT).body["Parameters"]
+    lists = {name: given.get("Default") for name, given in parameters.items() if given["Type"] == "CommaDelimitedList"}
+    assert "AllowedBuckets" in lists and lists.pop("AllowedBuckets") is None
+    assert len(lists) > 10 and not [name for name, default in lists.items() if "*" in default.split(",")]
+
+
+def test_the_function_is_told_each_limit() -> None:
+    variables = Template(TEXT, AllowedBuckets="*").properties("TowerForgeFunction")["Environment"]["Variables"]
+    settings = (documents.ROOT / "handler/settings.rs").read_text()
+    read = set(re.findall(r'"(TOWER_FORGE_(?:ALLOWED|MAX|ROLE|REQUIRE|STACK)_\w+)"', settings))
+    told = {name for name in variables if re.match(r"TOWER_FORGE_(ALLOWED|MAX|ROLE|REQUIRE|STACK)_", name)}
+    assert read == told and len(told) > 15
+    # A function that is started without them means what the template does.
+    for name, text in re.findall(r'number\("(TOWER_FORGE_\w+)", ([\d_]+)\)', settings):
+        assert variables[name] == text.replace("_", ""), name
+
+
+@pytest.mark.parametrize(("boundary", "allowed"), [("AdministratorAccess", False), ("PowerUserAccess", False), ("AdministratorAccessOfForges", True), ("lab", True)])
+def test_a_boundary_bounds(boundary: str, allowed: bool) -> None:
+    pattern = Template(TEXT).body["Parameters"]["PermissionsBoundary"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, f"arn:aws:iam::aws:policy/{boundary}")) == allowed
+    assert re.fullmatch(pattern, "")
+
+
+def test_a_deployer_may_ask_for_signed_code_encrypted_logs_and_a_number_of_executions() -> None:
+    signing = "arn:aws:lambda:eu-west-1:123456789012:code-signing-config:csc-0123456789abcdef0"
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000"
+    asked = Template(TEXT, CodeSigningConfigArn=signing, LogKmsKeyArn=key, ReservedConcurrency="30")
+    plain = Template(TEXT)
+    for function in ("TowerForgeFunction", "DeadLetterFunction"):
+        assert asked.properties(function)["CodeSigningConfigArn"] == signing
+        assert asked.properties(f"{function}Log")["KmsKeyId"] == key
+        assert "CodeSigningConfigArn" not in plain.properties(function) and "KmsKeyId" not in plain.properties(f"{function}Log")
+    assert asked.properties("TowerForgeFunction")["ReservedConcurrentExecutions"] == "30"
+    assert "ReservedConcurrentExecutions" not in plain.properties("TowerForgeFunction")
+    # Whoever answers for the dead must not wait for a free execution.
+    assert "ReservedConcurrentExecutions" not in asked.properties("DeadLetterFunction")
+
+
+def test_the_table_of_limits_has_every_parameter_with_its_default() -> None:
+    body = Template(TEXT).body
+    groups = {group["Label"]["default"]: group["Parameters"] for group in body["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]}
+    table = (documents.ROOT / "SECURITY.md").read_text().split("## What a deployment allows")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    told = {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert set(groups["Limits for stacks"]) | {"AllowedBoundaries", "StackAccounts"} == set(told)
+    for name, default in told.items():
+        value = str(body["Parameters"][name].get("Default", "must be given")) or "none"
+        assert value in default.replace("`", ""), (name, value, default)

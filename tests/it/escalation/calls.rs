@@ -82,7 +82,7 @@ async fn stage() -> Stage {
     let template = id(aws.seed(json!({ "template": { "name": "theirs", "tags": {} } })).await);
     let efs = id(aws.seed(json!({ "efs": { "name": "theirs", "tags": {} } })).await);
     let fsx = id(aws.seed(json!({ "fsx": { "name": "theirs", "tags": {} } })).await);
-    let rights = Rights::default();
+    let rights = Rights { role_tags: Vec::new(), ..Rights::default() };
     aws.cloud.try_policy(&[forge_policy(&aws.cloud.id, "eu-west-1", &rights)]).await;
     Stage { aws, template, efs, fsx }
 }
@@ -112,6 +112,16 @@ impl Stage {
             iam(
                 "create a role of another kind",
                 create(format!("RoleName=TowerForge-Evil1-Admin&{bounded}")),
+            ),
+            iam(
+                "create a role with somebody's tag",
+                create(format!(
+                    "RoleName=TowerForge-Evil1-InstanceRole&Tags.member.1.Key=team&Tags.member.1.Value=payroll&{bounded}"
+                )),
+            ),
+            iam(
+                "tag a role as somebody's",
+                format!("TagRole&{name}&Tags.member.1.Key=team&Tags.member.1.Value=payroll"),
             ),
             iam("attach AdministratorAccess", format!("AttachRolePolicy&{name}&PolicyArn={admin}")),
             iam(
