@@ -1,11 +1,13 @@
 # Everything that is done with this project. Rust, Python 3.11 or newer and make are all that is assumed to be there:
-# the rest is installed by the targets themselves into .venv and .tools, which git ignores.
+# the rest is installed by the targets themselves into .venv, .tools and .checkov, which git ignores.
 
 PYTHON ?= python3
 # The processor that `build` and `deploy` build for, named as the template names it. cargo-lambda adds Rust's target for
 # it, if rustup is there.
 ARCH ?= arm64
-# More of the template's parameters for `deploy`, as Name=Value.
+# The buckets that stacks may use, by their names or as patterns; the first deployment needs them, and '*' is every bucket.
+BUCKETS ?=
+# More of the template's parameters for `deploy`, as Name=Value. Later deployments keep what is not given.
 PARAMETERS ?=
 # The event that `plan` and `invoke` play.
 EVENT ?= events/create-spot.json
@@ -15,15 +17,22 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export TOWER_FORGE_PYTHON := $(CURDIR)/.venv/bin/python
 export SAM_CLI_TELEMETRY := 0
 
+comma := ,
+# ARNs of buckets and of their objects; a pattern that ends in * matches both.
+bucket = arn:*:s3:::$1$(if $(filter %*,$1),,$(comma)arn:*:s3:::$1/*)
+buckets = $(subst $() ,$(comma),$(strip $(foreach name,$(subst $(comma), ,$(BUCKETS)),$(call bucket,$(name)))))
 target := $(or $(CARGO_TARGET_DIR),target)
 # The name of each stamp holds the checksum of the requirements, so changed requirements are installed again.
-venv := .venv/installed-$(shell cat tests/requirements.txt tests/constraints.txt | cksum | cut -d ' ' -f 1)
-tools := .tools/installed-$(shell cat tests/requirements-tools.txt tests/constraints-tools.txt | cksum | cut -d ' ' -f 1)
+venv := .venv/installed-$(shell cksum < tests/requirements.lock | cut -d ' ' -f 1)
+tools := .tools/installed-$(shell cksum < tests/requirements-tools.lock | cut -d ' ' -f 1)
+checkov := .checkov/installed-$(shell cksum < tests/requirements-checkov.lock | cut -d ' ' -f 1)
+# Only files whose hashes are in a lock, which is complete: what is installed here builds what is shipped.
+pip-install := bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r
 
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny build deploy package shipped bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny advisories checkov sbom lock build deploy package locked shipped bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +56,22 @@ lint:
 
 deny: $(tools)
 	.tools/bin/cargo-deny --locked check bans licenses sources
+
+advisories: $(tools) ## Check the dependencies against the advisories on them; needs a network.
+	.tools/bin/cargo-deny --locked check advisories
+
+checkov: $(checkov) ## Check the template with checkov.
+	@.checkov/bin/python tests/policies/checked_by_checkov.py
+
+sbom: $(checkov) ## Write the bill of materials of both functions, sbom.cdx.json.
+	@.checkov/bin/python tests/sbom.py sbom.cdx.json
+
+lock: ## Renew the locks of the Python packages after a change of tests/requirements*.txt.
+	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet --disable-pip-version-check uv
+	@cd tests && for name in requirements requirements-tools requirements-checkov; do \
+		../.lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--no-annotate --no-header $$name.txt -o $$name.lock || exit 1; \
+	done
 
 plan: $(venv) $(tools) binary ## Show what EVENT would change, and change nothing. AWS=1: in your own account.
 	@.venv/bin/python tests/demo plan $(if $(AWS),--aws) $(target)/debug/tower-forge $(EVENT)
@@ -84,15 +109,15 @@ fuzz: ## Throw many more random events at the envelope and the properties than `
 shipped: $(venv) package ## Build both functions as they are shipped, and try each of them on the local AWS.
 	@.venv/bin/python tests/demo package $(function) $(dead-letter)
 
-build: $(tools) ## Build the function for Lambda (ARCH=arm64 or x86_64).
+build: $(tools) locked ## Build the function for Lambda (ARCH=arm64 or x86_64).
 	sam build --no-cached --parameter-overrides Architecture=$(ARCH)
 
-deploy: build ## Deploy the function to your AWS account; asks before it changes anything.
-	sam deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+deploy: build ## Deploy the function to your AWS account (BUCKETS='genomics-* references'); asks before it changes anything.
+	sam deploy --parameter-overrides Architecture=$(ARCH) $(if $(BUCKETS),'AllowedBuckets=$(buckets)') $(PARAMETERS)
 
 clean: ## Remove all that was built or installed here.
 	-@test -x .venv/bin/python && .venv/bin/python tests/demo cloud-stop
-	rm -rf .venv .tools .aws-sam
+	rm -rf .venv .tools .checkov .lock .aws-sam
 	cargo clean
 
 # Where SAM puts the two functions.
@@ -100,8 +125,12 @@ function := .aws-sam/build/TowerForgeFunction/bootstrap
 dead-letter := .aws-sam/build/DeadLetterFunction/bootstrap
 
 # The release build, for the machine on which it is tried.
-package: $(tools)
+package: $(tools) locked
 	sam build --no-cached --parameter-overrides Architecture=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+# SAM cannot hand --locked to cargo, so that it is asked before whether Cargo.lock fits: then nothing else is built.
+locked:
+	@cargo metadata --locked --format-version 1 > /dev/null
 
 # With the tests, although only the binary is wanted: they turn on features of shared dependencies, and without them
 # `make test` would build the whole SDK a second time.
@@ -117,7 +146,7 @@ $(venv):
 	@echo 'installing the local cloud into .venv …'
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@.venv/$(pip-install) tests/requirements.lock
 	@touch $@
 
 $(tools):
@@ -125,5 +154,13 @@ $(tools):
 	@echo 'installing the tools into .tools …'
 	@rm -rf .tools
 	@$(PYTHON) -m venv .tools
-	@.tools/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-tools.txt
+	@.tools/$(pip-install) tests/requirements-tools.lock
+	@touch $@
+
+$(checkov):
+	@$(python-check)
+	@echo 'installing checkov into .checkov …'
+	@rm -rf .checkov
+	@$(PYTHON) -m venv .checkov
+	@.checkov/$(pip-install) tests/requirements-checkov.lock
 	@touch $@
