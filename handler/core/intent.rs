@@ -51,6 +51,8 @@ pub struct Intent {
     /// Whether a file system would become smaller, which only a rollback may ask for.
     pub shrinks: bool,
     disposes: Result<bool>,
+    /// Whether a forge of the old properties goes with its Delete.
+    disposed: bool,
     dropped_tags: BTreeSet<String>,
     stack_id: String,
     logical_id: String,
@@ -91,6 +93,7 @@ impl Intent {
             service_timeout: service_timeout(raw),
             disposes: properties::dispose_on_deletion(raw)
                 .map_err(|fault| Error::Invalid(vec![fault.to_string()])),
+            disposed: properties::dispose_on_deletion(old).unwrap_or(false),
             shrinks: shrinks(wanted.as_ref(), old_properties.as_ref()),
             dropped_tags: dropped_tags(wanted.as_ref(), old_properties.as_ref()),
             stack_id: request.envelope.stack_id.clone(),
@@ -116,6 +119,16 @@ impl Intent {
     /// The forge that is wanted at the end.
     pub fn wanted_forge(&self) -> Option<&ForgeId> {
         (self.verb != Verb::Delete).then_some(&self.forge)
+    }
+
+    /// Whether a forge is wanted that the request does not name as the one that stands.
+    pub fn creates(&self) -> bool {
+        self.verb != Verb::Delete && self.incoming.as_ref() != Some(&self.forge)
+    }
+
+    /// The forge that CloudFormation will delete because this request replaces it.
+    pub fn replaced(&self) -> Option<&str> {
+        self.incoming.as_ref().filter(|_| self.creates() && self.disposed).map(ForgeId::as_str)
     }
 
     /// Whether another stack may name a forge of this resource too.
@@ -152,8 +165,9 @@ impl Intent {
         }
     }
 
-    /// The same before AWS is asked, and what goes beyond the deployment's limits. A state that was established before
-    /// (`was_established`) is not held to them: a deployment that allows less must not keep a stack from returning to it.
+    /// The same before AWS is asked, and what goes beyond the deployment's limits: the function asks nothing about names that
+    /// a stack may not use. A state that was established before (`was_established`) is not held to the limits, because a
+    /// deployment that allows less must not keep a stack from returning to it.
     ///
     /// # Errors
     ///

@@ -226,27 +226,35 @@ impl<C: Cloud> Operation<'_, C> {
         outcome
     }
 
-    /// Refuses to create more forges than the deployer allows.
+    /// Refuses to create more forges than the deployer allows. A forge that a replacement is about to delete does not count.
     async fn check_number(&self) -> Result<()> {
         let most = self.deployment.allowed.max_forges;
-        if self.intent.verb != Verb::Create || self.continuation.is_some() || most == usize::MAX {
+        if self.continuation.is_some() || !self.intent.creates() || most == usize::MAX {
             return Ok(());
         }
-        let all = match self.cloud.sweepable(&self.deployment.prefix).await {
-            Err(err) if err.service().is_some_and(ServiceError::is_throttled) => return Ok(()),
-            all => all?,
+        let prefix = format!("{}-", self.deployment.prefix);
+        let all = loop {
+            match self.cloud.sweepable(&prefix).await {
+                Err(err) if err.service().is_some_and(ServiceError::is_throttled) && !self.is_over() => {
+                    self.cloud.sleep(begin::AGAIN).await;
+                }
+                all => break all?,
+            }
         };
-        let own = self.intent.forge.as_str();
-        let others: BTreeSet<&str> =
-            all.iter().map(|forge| forge.forge_id.as_str()).filter(|id| *id != own).collect();
-        if others.len() < most {
+        let all: BTreeSet<&str> = all.iter().map(|forge| forge.forge_id.as_str()).collect();
+        let others = all.iter().filter(|id| Some(**id) != self.intent.replaced()).count();
+        if others < most || all.contains(self.intent.forge.as_str()) {
             return Ok(());
         }
         Err(Error::Refused(format!(
-            "this deployment has {} forges, allowed: up to {most}; the deployer of the function can allow more with the \
-             template parameter MaxForges",
-            others.len()
+            "this deployment has {others} forges, allowed: up to {most}; the deployer of the function can allow more with the \
+             template parameter MaxForges"
         )))
+    }
+
+    /// Whether there is no time for another attempt.
+    fn is_over(&self) -> bool {
+        self.cloud.now().mono + begin::AGAIN >= self.window.until
     }
 
     async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {

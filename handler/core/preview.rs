@@ -1,10 +1,11 @@
 //! `{"plan": <a CloudFormation event>}`: the plan of a request. It changes nothing and sends no response.
 
+use crate::claim::Item;
 use crate::deployment::Deployment;
 use crate::desired::Context;
 use crate::error::{Error, Result, chain};
 use crate::event::{Operation, Request};
-use crate::intent::Intent;
+use crate::intent::{self, Intent};
 use crate::inventory::Inventory;
 use crate::name::ForgeId;
 use crate::network::Network;
@@ -30,13 +31,18 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     let now = cloud.now();
     let signed = request.envelope.response_url.signed_at().map_or(now.wall, Timestamp::from_secs);
     let intent = Intent::read(request, deployment, signed);
-    intent.check(false)?;
+    let claimant = intent::claimant(request, String::new(), signed.secs(), String::new());
+    // Without the claim's table an Update counts as one to a new state.
+    let item = cloud.read(&claimant.key).await.ok().flatten();
+    let item = item.as_ref().map(Item::read);
+    let was_established = claimant.was_established(item.as_ref());
+    intent.check(was_established)?;
     let cx = intent.context(&intent.forge);
     let network = match &intent.wanted {
         Some(Ok(wanted)) => cloud.network(wanted, &cx.names).await,
         _ => Ok(Network::default()),
     };
-    intent.check_network(&network, false)?;
+    intent.check_network(&network, was_established)?;
     let names = &cx.names;
     let looks =
         Kind::ALL.iter().map(|kind| async move { Ok::<_, Error>((*kind, cloud.list(*kind, names).await?)) });
@@ -44,7 +50,7 @@ async fn plan_of<C: Cloud>(cloud: &C, deployment: &Deployment, request: &Request
     for (kind, listing) in try_join_all(looks).await? {
         inventory.replace(kind, listing);
     }
-    let desired = intent.decide(&cx, &network, &inventory, false)?;
+    let desired = intent.decide(&cx, &network, &inventory, claimant.is_rollback(item.as_ref()))?;
     let plan = plan(&desired, &inventory, &cx.owner);
     let incoming = intent.incoming.as_ref().filter(|incoming| **incoming != intent.forge);
     let replaces = incoming.filter(|_| intent.wanted.is_some());

@@ -85,6 +85,27 @@ pub(crate) async fn beyond() -> Vec<(String, String)> {
     refused
 }
 
+/// All that the properties tell, before AWS is asked anything about names that a stack may not use; then all that AWS tells.
+#[tokio::test]
+async fn all_that_goes_beyond_is_told_at_once() {
+    let aws = TestAccount::with(deployed(&[])).await;
+    let there = surroundings(&aws).await;
+    let properties = json!({ "WorkDir": "s3://payroll/w", "Ec2KeyPair": "ada", "LogGroup": "/theirs", "NoSuch": 1 });
+    let network = json!({ "SecurityGroups": [there["group"]], "ImageId": "ami-0000000000000ab01" });
+    for (more, told) in [
+        (properties, &["AllowedBuckets", "AllowedKeyPairs", "AllowedLogGroups", "NoSuch"][..]),
+        (network, &["AllowedSecurityGroups", "AllowedImageOwners"]),
+    ] {
+        let seq = aws.now().await;
+        let stack = aws.stack(with(&more));
+        let reason = stack.create().await.expect_failure().reason;
+        assert!(told.iter().all(|word| reason.contains(word)), "{reason}");
+        aws.assert_no_change_since(seq).await;
+        stack.roll_back().await.expect_success();
+    }
+    aws.assert_nothing_left().await;
+}
+
 /// The deployer allows less than before. What stands may be deleted, and a failed Update still finds its way back.
 #[tokio::test]
 async fn a_rollback_returns_to_what_was_allowed_once() {
@@ -114,6 +135,8 @@ async fn a_rollback_returns_to_the_state_before_the_last_one() {
 
     let aws = aws.beside(deployed(&[("TOWER_FORGE_MAX_VCPUS", "150")])).await;
     let stack = aws.adopt(&stack);
+    let back = aws.invoke(json!({ "plan": stack.update_event(with(&json!({ "MaxCpus": 200 }))) })).await;
+    assert!(back.value().expect("a plan").get("error").is_none(), "{back:?}");
     stack.roll_back().await.expect_success();
     // And no further: a state that never was is refused.
     let reason = stack.update(with(&json!({ "MaxCpus": 190 }))).await.expect_failure().reason;
@@ -156,8 +179,15 @@ async fn the_number_of_forges_has_a_limit() {
     assert!(reason.contains("MaxForges"), "{reason}");
     aws.assert_no_change_since(seq).await;
     second.roll_back().await.expect_success();
-    // The first one is not in its own way.
+    // The first one is not in its own way, and neither is one that it replaces and deletes.
     first.update(with(&json!({ "MaxCpus": 101 }))).await.expect_success();
+    first.update(with(&json!({ "ForgeId": "Cafe3", "DisposeOnDeletion": false }))).await.expect_success();
+    first.clean_up().await.expect_success();
+    // But one that stays is.
+    let reason = first.update(with(&json!({ "ForgeId": "Cafe4" }))).await.expect_failure().reason;
+    assert!(reason.contains("MaxForges"), "{reason}");
+    first.roll_back().await.expect_success();
+    first.update(with(&json!({ "ForgeId": "Cafe3" }))).await.expect_success();
     first.delete().await.expect_success();
     second.create().await.expect_success();
     second.delete().await.expect_success();
@@ -173,7 +203,6 @@ async fn a_forge_whose_id_differs_only_in_case_is_refused() {
     let before = aws.state().await;
     let second = aws.stack(with(&json!({ "ForgeId": "cafe1" })));
     let reason = second.create().await.expect_failure().reason;
-    println!("{reason}");
     assert!(reason.contains("cafe1") || reason.contains("Cafe1"), "{reason}");
     second.roll_back().await.expect_success();
     assert_eq!(aws.state().await, before);

@@ -87,6 +87,35 @@ fn an_update_to_what_another_operation_has_established_is_a_rollback() {
 }
 
 #[test]
+fn the_last_state_and_the_one_before_were_established() {
+    let claimed = |item: &mut Option<Attributes>, by: &Claimant, before: &str| {
+        let now = seen(item.as_ref());
+        assert!(claim(item, by, now.as_ref()));
+        let record = Recorded::Forge { forge: "Cafe".into(), before: before.into() };
+        let end = End { record, ..End::default() };
+        assert!(matches!(
+            by.finish(&end, Timestamp::from_secs(by.signed)).apply(item),
+            Updated::Done(_)
+        ));
+    };
+    let mut item = None;
+    let is = |verb: Verb, digest: &str, item: Option<&Attributes>| {
+        let mut back = claimant(verb, 90, "r", "9/1");
+        back.digest = digest.into();
+        back.was_established(seen(item).as_ref())
+    };
+    assert!(!is(Verb::Update, "digest of c", None), "the table has been lost");
+    claimed(&mut item, &claimant(Verb::Create, 10, "c", "1/1"), "");
+    assert!(is(Verb::Update, "digest of c", item.as_ref()));
+    assert!(!is(Verb::Update, "digest of u", item.as_ref()));
+    claimed(&mut item, &claimant(Verb::Update, 20, "u", "2/1"), "digest of c");
+    claimed(&mut item, &claimant(Verb::Update, 30, "v", "3/1"), "digest of u");
+    assert!(is(Verb::Update, "digest of v", item.as_ref()) && is(Verb::Update, "digest of u", item.as_ref()));
+    assert!(!is(Verb::Update, "digest of c", item.as_ref()), "two states back");
+    assert!(!is(Verb::Create, "digest of v", item.as_ref()), "a Create returns to nothing");
+}
+
+#[test]
 fn who_takes_the_name_from_one_that_may_write_waits() {
     let now = Now { mono: Duration::ZERO, wall: Timestamp::from_secs(100), scale: 1.0 };
     let mut item = None;

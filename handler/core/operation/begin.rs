@@ -168,10 +168,9 @@ impl<C: Cloud> Operation<'_, C> {
 
     /// Why CloudFormation is not asked any longer.
     fn overdue(&self, check: &Check) -> Option<Error> {
-        let is_late = self.cloud.now().mono + AGAIN >= self.window.until;
         let why = match check {
             Check::Open if self.is_since(SHOWN_WITHIN) => "does not show this operation as in progress",
-            Check::Unknown if is_late || self.is_since(KNOWN_WITHIN) => {
+            Check::Unknown if self.is_over() || self.is_since(KNOWN_WITHIN) => {
                 "could not be asked whether it has begun this operation"
             }
             _ => return None,
