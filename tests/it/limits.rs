@@ -90,7 +90,8 @@ pub(crate) async fn beyond() -> Vec<(String, String)> {
 async fn all_that_goes_beyond_is_told_at_once() {
     let aws = TestAccount::with(deployed(&[])).await;
     let there = surroundings(&aws).await;
-    let properties = json!({ "WorkDir": "s3://payroll/w", "Ec2KeyPair": "ada", "LogGroup": "/theirs", "NoSuch": 1 });
+    let properties =
+        json!({ "WorkDir": "s3://payroll/w", "Ec2KeyPair": "ada", "LogGroup": "/theirs", "NoSuch": 1 });
     let network = json!({ "SecurityGroups": [there["group"]], "ImageId": "ami-0000000000000ab01" });
     for (more, told) in [
         (properties, &["AllowedBuckets", "AllowedKeyPairs", "AllowedLogGroups", "NoSuch"][..]),

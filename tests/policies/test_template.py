@@ -217,9 +217,21 @@ def test_the_function_is_told_each_limit() -> None:
         assert variables[name] == text.replace("_", ""), name
 
 
-@pytest.mark.parametrize(("boundary", "allowed"), [("AdministratorAccess", False), ("PowerUserAccess", False), ("AdministratorAccessOfForges", True), ("lab", True)])
-def test_a_boundary_bounds(boundary: str, allowed: bool) -> None:
-    pattern = Template(TEXT).body["Parameters"]["PermissionsBoundary"]["AllowedPattern"]
+@pytest.mark.parametrize("parameter", ["PermissionsBoundary", "AllowedBoundaries"])
+@pytest.mark.parametrize(
+    ("boundary", "allowed"),
+    [
+        ("AdministratorAccess", False),
+        ("PowerUserAccess", False),
+        ("IAMFullAccess", False),
+        ("*", False),
+        ("AdministratorAccessOfForges", True),
+        ("lab", True),
+    ],
+)
+def test_a_boundary_bounds(parameter: str, boundary: str, allowed: bool) -> None:
+    # CloudFormation compares each value of a list with the pattern.
+    pattern = Template(TEXT).body["Parameters"][parameter]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, f"arn:aws:iam::aws:policy/{boundary}")) == allowed
     assert re.fullmatch(pattern, "")
 

@@ -93,10 +93,7 @@ fn the_last_state_and_the_one_before_were_established() {
         assert!(claim(item, by, now.as_ref()));
         let record = Recorded::Forge { forge: "Cafe".into(), before: before.into() };
         let end = End { record, ..End::default() };
-        assert!(matches!(
-            by.finish(&end, Timestamp::from_secs(by.signed)).apply(item),
-            Updated::Done(_)
-        ));
+        assert!(matches!(by.finish(&end, Timestamp::from_secs(by.signed)).apply(item), Updated::Done(_)));
     };
     let mut item = None;
     let is = |verb: Verb, digest: &str, item: Option<&Attributes>| {

@@ -133,8 +133,10 @@ impl Allowed {
         check("FsxName", fsx_name.as_ref(), allowed, &self.file_systems, "AllowedFileSystems");
         // Batch's own groups need no word. Permissions on others are about their streams.
         let group = log_group.as_ref().filter(|name| !name.starts_with("/aws/batch/job"));
-        let stream = group.map(|name| arn("logs", &format!("log-group:{name}:log-stream:job")));
-        check("LogGroup", group, is(&stream, &self.log_groups), &self.log_groups, "AllowedLogGroups");
+        let named = arn("logs", &format!("log-group:{}", group.map_or("", String::as_str)));
+        let allowed = is(&group.map(|_| format!("{named}:log-stream:job")), &self.log_groups);
+        let parameter = format!("AllowedLogGroups, as {named}:*, with its streams");
+        check("LogGroup", group, allowed, &self.log_groups, &parameter);
         faults.extend(self.size_faults(properties));
         faults
     }

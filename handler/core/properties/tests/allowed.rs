@@ -75,7 +75,7 @@ fn nothing_is_named_that_the_deployer_has_not() {
         let said = beyond(deployment(), more.clone());
         assert!(
             said.starts_with(&format!("{property}: given \"{given}\", allowed: none in this deployment; "))
-                && said.ends_with(&format!("with the template parameter {parameter}\n")),
+                && said.contains(&format!("with the template parameter {parameter}")),
             "{said}"
         );
         for (entry, passes) in [(*entry, true), ("*", true), ("other", false)] {
@@ -85,6 +85,22 @@ fn nothing_is_named_that_the_deployer_has_not() {
         }
     }
     assert_eq!(beyond(deployment(), json!({ "LogGroup": "/aws/batch/job" })), "", "it is Batch's own");
+}
+
+/// Jobs write to streams, and to IAM the ARN of a group alone is not theirs.
+#[test]
+fn the_refusal_of_a_log_group_tells_the_pattern_that_allows_it() {
+    let more = json!({ "LogGroup": "/lab/jobs" });
+    let pattern = "arn:aws:logs:eu-west-1:123456789012:log-group:/lab/jobs";
+    let mut allowed = deployment();
+    allowed.log_groups = vec![pattern.to_owned()];
+    let said = beyond(allowed.clone(), more.clone());
+    assert!(
+        said.ends_with(&format!("parameter AllowedLogGroups, as {pattern}:*, with its streams\n")),
+        "{said}"
+    );
+    allowed.log_groups = vec![format!("{pattern}:*")];
+    assert_eq!(beyond(allowed, more), "");
 }
 
 #[test]
