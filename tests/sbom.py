@@ -3,7 +3,7 @@
     python tests/sbom.py sbom.cdx.json
 
 Run by `make sbom`. The crates are those that cargo resolves for Lambda's processors, without the ones that are only there for
-tests and builds.
+tests and builds. Macros, which run in the compiler, are among them: they write code of the function.
 """
 
 import json
