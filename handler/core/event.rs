@@ -242,9 +242,7 @@ impl Envelope {
             physical_id: text("PhysicalResourceId").filter(|id| !id.is_empty()),
         })
     }
-}
 
-impl Envelope {
     /// Refuses what CloudFormation would not have sent. The answer may still go to the URL: it is CloudFormation's own, and
     /// whoever made the request knows it.
     ///
