@@ -75,8 +75,8 @@ lock: ## Renew the locks of the Python packages after a change of tests/requirem
 			--no-annotate --no-header $$name.txt -o $$name.lock || exit 1; \
 	done
 
-plan: $(venv) $(tools) binary ## Show what EVENT would change, and change nothing. AWS=1: in your own account.
-	@.venv/bin/python tests/demo plan $(if $(AWS),--aws) $(target)/debug/tower-forge $(EVENT)
+plan: $(venv) $(if $(AWS),,$(tools) binary) ## Show what EVENT would change, and change nothing. AWS=1: by the deployed function.
+	@.venv/bin/python tests/demo $(if $(AWS),plan-on-aws,plan $(target)/debug/tower-forge) $(EVENT)
 
 invoke: $(venv) $(tools) binary ## Play EVENT on a local AWS that stays, so that events build on each other.
 	@.venv/bin/python tests/demo invoke $(target)/debug/tower-forge $(EVENT)

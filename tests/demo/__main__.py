@@ -2,7 +2,8 @@
 is called by `.ci/run`.
 
     python tests/demo demo BINARY
-    python tests/demo plan [--aws] BINARY EVENT
+    python tests/demo plan BINARY EVENT
+    python tests/demo plan-on-aws EVENT
     python tests/demo invoke BINARY EVENT
     python tests/demo watch
     python tests/demo cloud-stop
@@ -28,15 +29,14 @@ def main() -> None:
     """Reads the command line and runs its command."""
     parser = argparse.ArgumentParser(prog="tests/demo", description="The function on a local AWS.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("demo", "plan", "invoke", "bench", "package"):
+    for name in ("demo", "plan", "plan-on-aws", "invoke", "bench", "package"):
         command = commands.add_parser(name)
-        command.add_argument("binary", type=Path, help="the function's binary")
+        if name != "plan-on-aws":
+            command.add_argument("binary", type=Path, help="the function's binary")
         if name in ("bench", "package"):
             command.add_argument("dead_letter", type=Path, help="the dead letter's binary")
-        if name in ("plan", "invoke"):
+        if name in ("plan", "plan-on-aws", "invoke"):
             command.add_argument("event", type=Path, help="a CloudFormation request as JSON")
-        if name == "plan":
-            command.add_argument("--aws", action="store_true", help="in the account of your AWS credentials")
     commands.add_parser("watch")
     commands.add_parser("cloud-stop")
     times = commands.add_parser("limits")
@@ -48,6 +48,9 @@ def main() -> None:
         limits.report({limits.TEST: arguments.test / 60, limits.CHECKS: arguments.all / 60})
         return
 
+    if arguments.command == "plan-on-aws":
+        play.plan_on_aws(arguments.event)
+        return
     if arguments.command == "watch":
         play.watch()
         return
@@ -61,7 +64,7 @@ def main() -> None:
         case "demo":
             play.demo(path)
         case "plan":
-            play.plan(path, arguments.event, arguments.aws)
+            play.plan(path, arguments.event)
         case "invoke":
             play.invoke(path, arguments.event)
         case "bench":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 import time
@@ -11,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import cloudformation
 import parts
 import processes
 import show
+from botocore.exceptions import BotoCoreError, ClientError
 from control import Account
 from plan_tree import show_plan
 from show import heading, paint, say
@@ -175,29 +176,44 @@ def watch() -> None:
         say(paint("The local cloud stays until make cloud-stop.", "dim"))
 
 
-def plan(binary: Path, path: Path, aws: bool) -> None:
-    """Shows the changes of an event: in the local cloud that stays, in a fresh one, or in a real account."""
-    event = cloudformation.load_event(path)
-    # Also one that is already wrapped, as events/plan-*.json are.
-    event = event.get("plan", event) if isinstance(event, dict) else event
+def plan(binary: Path, path: Path) -> None:
+    """Shows the changes of an event in the local cloud that stays, or in a fresh one."""
+    event = _planned(path)
     account_id, region = cloudformation.account_and_region(event)
     cloud = None
-    if aws:
-        environment = {"AWS_REGION": os.environ.get("AWS_REGION", region)}
-        say(paint(f"In AWS, region {environment['AWS_REGION']}, with the credentials of your environment.", "dim"))
+    if kept := processes.kept_cloud():
+        url = kept["url"]
     else:
-        if kept := processes.kept_cloud():
-            url = kept["url"]
-        else:
-            cloud, url = processes.start_cloud()
-        account = Account(url, account_id)
-        environment = processes.local_environment(account, region, SCALE)
+        cloud, url = processes.start_cloud()
+    environment = processes.local_environment(Account(url, account_id), region, SCALE)
     try:
-        with processes.Lambda(binary, environment, inherit_aws=aws) as function:
+        with processes.Lambda(binary, environment) as function:
             show_plan(function.invoke({"plan": event}))
     finally:
         if cloud:
             processes.stop(cloud)
+
+
+def plan_on_aws(path: Path) -> None:
+    """Shows the changes of an event as the deployed function sees them, with its limits, rights and table."""
+    event = _planned(path)
+    _, region = cloudformation.account_and_region(event)
+    # The event may name the account of an example.
+    name = event["ResourceProperties"]["ServiceToken"].rsplit(":", 1)[-1]
+    session = boto3.Session()
+    client = session.client("lambda", region_name=session.region_name or region)
+    say(paint(f"By {name} in AWS, region {client.meta.region_name}, with the credentials of your environment.", "dim"))
+    try:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps({"plan": event}))
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(str(error)) from error
+    show_plan(json.load(answer["Payload"]))
+
+
+def _planned(path: Path) -> dict[str, Any]:
+    event = cloudformation.load_event(path)
+    # Also one that is already wrapped, as events/plan-*.json are.
+    return event.get("plan", event) if isinstance(event, dict) else event
 
 
 def _succeeded(answer: dict[str, Any], function: processes.Lambda) -> None:

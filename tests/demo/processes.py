@@ -143,20 +143,20 @@ def local_environment(account: Account, region: str, scale: float) -> dict[str, 
 class Lambda:
     """The function behind `cargo lambda watch --only-lambda-apis`, its binary started by hand: nothing is rebuilt."""
 
-    def __init__(self, binary: Path, environment: dict[str, str], inherit_aws: bool = False) -> None:
+    def __init__(self, binary: Path, environment: dict[str, str]) -> None:
         RUN.mkdir(parents=True, exist_ok=True)
         self.log = RUN / "function.log"
         self._logs: list[IO[bytes]] = []
         self._processes: list[subprocess.Popen[Any]] = []
         self._port = _free_port()
         try:
-            self._start(binary, environment, inherit_aws)
+            self._start(binary, environment)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, binary: Path, environment: dict[str, str], inherit_aws: bool) -> None:
-        clean = dict(os.environ) if inherit_aws else clean_environment()
+    def _start(self, binary: Path, environment: dict[str, str]) -> None:
+        clean = clean_environment()
         watch = self._spawn(
             [str(CARGO_LAMBDA), "lambda", "watch", "--only-lambda-apis", "-A", "127.0.0.1", "-P", str(self._port)],
             clean,
