@@ -2,6 +2,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod error;
+mod http;
 pub(crate) mod network;
 pub(crate) mod registry;
 pub(crate) mod resources;

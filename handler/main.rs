@@ -11,7 +11,7 @@ use crate::invocation::{Function, Invocation};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tower_forge_edge::clock::HostClock;
-use tower_forge_edge::environment::Environment;
+use tower_forge_edge::environment::{Access, Environment};
 use tower_forge_edge::table::ClaimTable;
 use tower_forge_edge::{logging, respond};
 
@@ -20,11 +20,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start();
     let environment = Environment::read();
     let clock = HostClock::start(environment.scale);
-    let config = Clients::configuration().load().await;
-    let clients = Clients::new(&config, &clock, &environment.timing());
     let http = respond::client_builder().build()?;
-    let credentials = config.credentials_provider().ok_or("no credentials in the environment")?;
-    let table = ClaimTable::new(http.clone(), credentials, clients.region.clone(), environment.table.clone());
+    let access = Access::read(http.clone());
+    let table = ClaimTable::new(&access, environment.table.clone());
+    let clients = Clients::new(&Clients::configuration(access), &clock, &environment.timing());
     let deployment = settings::deployment(&environment, clients.region.clone());
     let function = Function { clients, table, http, clock, environment, deployment };
     let function = &function;

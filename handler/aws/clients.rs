@@ -1,14 +1,16 @@
 //! The clients, made once per cold start.
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use super::http::sdk_client;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
+use aws_types::region::Region;
 use std::time::Duration;
 use tower_forge_core::claim::Timing;
 use tower_forge_edge::clock::HostClock;
+use tower_forge_edge::environment::Access;
 
 /// The clients and their shared configuration.
 #[derive(Clone, Debug)]
@@ -56,14 +58,14 @@ impl Services {
 }
 
 impl Clients {
-    /// Makes them of the SDK's standard environment variables.
+    /// Makes them.
     ///
     /// Eight attempts for reads instead of three: control-plane calls of a busy account are throttled for longer than
     /// the default gives them, and each failure would cost a whole stack operation. But never so long that an
     /// invocation's last minute is used up.
     pub(crate) fn new(config: &SdkConfig, clock: &HostClock, timing: &Timing) -> Self {
         let seconds = |seconds: u64| clock.real(Duration::from_secs(seconds)).max(Duration::from_millis(1));
-        let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_millis(3100));
+        let timeouts = TimeoutConfig::builder();
         let retry = |attempts: u32| {
             let retry = RetryConfig::standard().with_max_attempts(attempts);
             retry.with_initial_backoff(seconds(1)).with_max_backoff(seconds(20))
@@ -87,9 +89,15 @@ impl Clients {
         }
     }
 
-    /// Reads the environment, and what a caller adds to it.
-    pub(crate) fn configuration() -> ConfigLoader {
-        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http)
+    /// The configuration of all clients.
+    pub(crate) fn configuration(access: Access) -> SdkConfig {
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(sdk_client(access.http))
+            .credentials_provider(access.credentials)
+            .region(Region::new(access.region));
+        config.set_endpoint_url(access.endpoint);
+        config.set_app_name(access.app.and_then(|name| AppName::new(name).ok()));
+        config.build()
     }
 }

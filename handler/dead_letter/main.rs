@@ -12,9 +12,9 @@ use tower_forge_core::port::{Clock, Now, Responder, Table, Undelivered};
 use tower_forge_core::respond::Response;
 use tower_forge_core::table::{Attributes, TableError, Update, Updated};
 use tower_forge_edge::clock::{HostClock, random};
-use tower_forge_edge::environment::Environment;
+use tower_forge_edge::environment::{Access, Environment};
 use tower_forge_edge::event::Event;
-use tower_forge_edge::table::{ClaimTable, environment_credentials};
+use tower_forge_edge::table::ClaimTable;
 use tower_forge_edge::{logging, respond};
 
 /// AWS, as far as the dead letter uses it: the table and the response URL.
@@ -37,8 +37,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start();
     let environment = Environment::read();
     let http = respond::client_builder().build()?;
-    let region = environment.source.region.clone();
-    let table = ClaimTable::new(http.clone(), environment_credentials(), region, environment.table);
+    let table = ClaimTable::new(&Access::read(http.clone()), environment.table);
     let clock = HostClock::start(environment.scale);
     let world = World { table, http, clock, source: environment.source };
     let world = &world;

@@ -1,5 +1,7 @@
-//! The environment variables that both functions read; the standard `AWS_…` ones of the clients are the SDK's.
+//! The environment variables that both functions read.
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use tower_forge_core::claim::Timing;
 use tower_forge_core::event::Source;
 
@@ -14,6 +16,38 @@ pub struct Environment {
     pub scale: f64,
     /// The function's log stream (`AWS_LAMBDA_LOG_STREAM_NAME`).
     pub log_stream: String,
+}
+
+/// How a function reaches AWS. Lambda gives it credentials and a region.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The HTTP client.
+    pub http: reqwest::Client,
+    /// The credentials (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`).
+    pub credentials: SharedCredentialsProvider,
+    /// The region (`AWS_REGION`).
+    pub region: String,
+    /// Another endpoint than AWS's own (`AWS_ENDPOINT_URL`).
+    pub endpoint: Option<String>,
+    /// The name in the user agent by which the deployer tells the function's calls apart (`AWS_SDK_UA_APP_ID`).
+    pub app: Option<String>,
+}
+
+impl Access {
+    /// Reads the environment.
+    pub fn read(http: reqwest::Client) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let text = |name: &str| variable(name).unwrap_or_default();
+        let (key, secret) = (text("AWS_ACCESS_KEY_ID"), text("AWS_SECRET_ACCESS_KEY"));
+        let credentials = Credentials::new(key, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
+        Self {
+            http,
+            credentials: SharedCredentialsProvider::new(credentials),
+            region: text("AWS_REGION"),
+            endpoint: variable("AWS_ENDPOINT_URL"),
+            app: variable("AWS_SDK_UA_APP_ID"),
+        }
+    }
 }
 
 /// In local runs a permit lasts at least so many real seconds, however fast time passes: processes share a machine.

@@ -4,13 +4,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Crates that would log the event or signed requests, and with them secrets, below this level.
-const CAPPED: [&str; 8] = [
+const CAPPED: [&str; 7] = [
     "lambda_runtime=info",
     "lambda_runtime_api_client=info",
     "hyper=info",
     "hyper_util=info",
     "reqwest=info",
-    "aws_config=info",
     "aws_sigv4=info",
     "rustls=info",
 ];

@@ -5,12 +5,15 @@ use reqwest::Url;
 use std::time::Duration;
 use tower_forge_core::port::Undelivered;
 
-/// Begins a client for the response URL and the claim's table. It follows no redirect: a response is sent to the URL that
-/// CloudFormation has signed and to no other.
+/// Time for a connection.
+const CONNECT: Duration = Duration::from_millis(3100);
+
+/// Begins the HTTP client of a function. It follows no redirect: a response is sent to the URL that CloudFormation has signed
+/// and to no other.
 pub fn client_builder() -> reqwest::ClientBuilder {
     // An error says that a provider has been chosen before.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+    reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none())
 }
 
 /// Delivers a response.

@@ -1,5 +1,6 @@
 //! The claim's table in `DynamoDB`: two signed calls, without its SDK.
 
+use crate::environment::Access;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -39,31 +40,19 @@ enum Refusal {
 }
 
 impl ClaimTable {
-    /// The table of this name. The endpoint is AWS's own unless the environment names another, as for the SDK.
-    pub fn new(
-        http: reqwest::Client,
-        credentials: SharedCredentialsProvider,
-        region: String,
-        name: String,
-    ) -> Self {
-        let named = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
-        let named = named.iter().filter_map(|name| std::env::var(name).ok()).find(|url| !url.is_empty());
-        let endpoint = named.unwrap_or_else(|| format!("https://dynamodb.{region}.{}", dns_suffix(&region)));
-        Self::at(endpoint, http, credentials, region, name)
-    }
-
-    /// The table of this name at an endpoint.
-    pub fn at(
-        endpoint: String,
-        http: reqwest::Client,
-        credentials: SharedCredentialsProvider,
-        region: String,
-        name: String,
-    ) -> Self {
-        // By which the deployer tells the function's calls apart, as the SDK sends it.
-        let app = std::env::var("AWS_SDK_UA_APP_ID").map(|app| format!(" app/{app}")).unwrap_or_default();
-        let user_agent = format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION"));
-        Self { http, credentials, region, endpoint, name, user_agent }
+    /// The table of this name.
+    pub fn new(access: &Access, name: String) -> Self {
+        let Access { http, credentials, region, endpoint, app } = access.clone();
+        let own = || format!("https://dynamodb.{region}.{}", dns_suffix(&region));
+        let app = app.map(|app| format!(" app/{app}")).unwrap_or_default();
+        Self {
+            http,
+            credentials,
+            endpoint: endpoint.unwrap_or_else(own),
+            region,
+            name,
+            user_agent: format!("tower-forge/{}{app}", env!("CARGO_PKG_VERSION")),
+        }
     }
 
     /// Reads an item, consistently.
@@ -284,18 +273,4 @@ fn value_from(value: &Json) -> Option<Value> {
         "M" => Some(Value::Map(from_json(value))),
         _ => None,
     }
-}
-
-/// The credentials that Lambda puts into a function's environment.
-pub fn environment_credentials() -> SharedCredentialsProvider {
-    let variable = |name: &str| std::env::var(name).ok();
-    let (key, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
-    let credentials = aws_credential_types::Credentials::new(
-        key.unwrap_or_default(),
-        secret.unwrap_or_default(),
-        variable("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
-    SharedCredentialsProvider::new(credentials)
 }

@@ -9,7 +9,6 @@ use crate::rng::Rng;
 use crate::scripts::Step;
 use crate::site::{GIVEN_ID, Site};
 use crate::world::{Mix, World};
-use aws_config::{Region, SdkConfig};
 use aws_sdk_batch::config::{Credentials, SharedCredentialsProvider};
 use serde_json::json;
 use std::cell::RefCell;
@@ -22,6 +21,7 @@ use tower_forge_core::registry::{Call, Desired, Existing, Observed, Write};
 use tower_forge_core::resource::{Kind, Listing, MutatingCall as _, ResourceId};
 use tower_forge_core::resources::{efs, fsx, launch_template};
 use tower_forge_edge::clock::HostClock;
+use tower_forge_edge::environment::Access;
 use tower_forge_edge::table::ClaimTable;
 
 /// The region of both sides.
@@ -79,7 +79,7 @@ impl Side for Simulated {
 pub(crate) struct Adapter {
     clients: Clients,
     account: Account,
-    config: SdkConfig,
+    access: Access,
     job: RefCell<String>,
 }
 
@@ -93,21 +93,21 @@ impl Adapter {
         }});
         account.configure(change).await;
         let credentials = Credentials::new(account.access_key_id(), "secret", None, None, "test");
-        let config = Clients::configuration()
-            .endpoint_url(&account.url)
-            .region(Region::new(REGION))
-            .credentials_provider(credentials)
-            .load()
-            .await;
+        let access = Access {
+            http: http(),
+            credentials: SharedCredentialsProvider::new(credentials),
+            region: REGION.to_owned(),
+            endpoint: Some(account.url.clone()),
+            app: None,
+        };
+        let config = Clients::configuration(access.clone());
         let clients = Clients::new(&config, &HostClock::start(1.0), &Timing::AWS);
-        Self { clients, account, config, job: RefCell::default() }
+        Self { clients, account, access, job: RefCell::default() }
     }
 
     /// The claim's table.
     pub(crate) fn table(&self, name: &str) -> ClaimTable {
-        let credentials: SharedCredentialsProvider = self.config.credentials_provider().expect("given above");
-        let endpoint = self.account.url.clone();
-        ClaimTable::at(endpoint, http(), credentials, REGION.to_owned(), name.to_owned())
+        ClaimTable::new(&self.access, name.to_owned())
     }
 
     /// A script's names and numbers in this account.

@@ -24,7 +24,7 @@ def report(function: Path, dead_letter: Path) -> None:
     """Tries both; SystemExit with a sentence where one of them fails."""
     figures = binary.report(function, dead_letter)
     tls.check(function)
-    say("  both HTTP clients speak TLS, and believe no authority that they do not know")
+    say("  the function speaks TLS, and believes no authority that it does not know")
     process, url = processes.start_cloud()
     try:
         heading("A life with each binary")

@@ -1,4 +1,4 @@
-"""TLS, which a local AWS has no use for: whether both HTTP clients of the function speak it, and whom they believe."""
+"""TLS, which a local AWS has no use for: whether the function speaks it, and whom it believes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Server:
 
 
 def check(function: Path) -> None:
-    """SystemExit unless both clients reach AWS over TLS, and neither believes an authority that it does not know."""
+    """SystemExit unless the calls of the SDK and of the claim reach AWS over TLS, or if an unknown authority is believed."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         local = shipped.ENVIRONMENT | processes.EVERYTHING_ALLOWED | {"AWS_ENDPOINT_URL": server.url, "TOWER_FORGE_TIME_SCALE": "0.05"}
@@ -92,7 +92,7 @@ def check(function: Path) -> None:
 
 
 def play(function: Path, environment: dict[str, str]) -> list[str]:
-    """A preview, which uses the SDK's client only, and a request, which begins with the other one; what both told."""
+    """A preview, which calls the SDK, and a request, which begins with the claim; what both told."""
     url = cloudformation.ResponseUrl()
     try:
         with Function(function, environment) as process:
