@@ -1,18 +1,8 @@
 //! Log lines: one JSON object each on Lambda, text on a terminal, at the levels that Lambda's settings ask for.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
-
-/// Crates that would log the event or signed requests, and with them secrets, below this level.
-const CAPPED: [&str; 7] = [
-    "lambda_runtime=info",
-    "lambda_runtime_api_client=info",
-    "hyper=info",
-    "hyper_util=info",
-    "reqwest=info",
-    "aws_sigv4=info",
-    "rustls=info",
-];
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging as `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT` say, which Lambda sets from the
 /// function's logging configuration.
@@ -20,11 +10,12 @@ pub fn start() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
     let level = level.ok().and_then(|level| level_of(&level)).unwrap_or(LevelFilter::INFO);
     let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter(level)).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_target(false);
+    let registry = tracing_subscriber::registry().with(filter(level));
     if json {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).init();
     } else {
-        lines.without_time().with_ansi(false).init();
+        registry.with(lines.without_time().with_ansi(false)).init();
     }
 }
 
@@ -35,12 +26,7 @@ fn level_of(text: &str) -> Option<LevelFilter> {
 
 /// Our own crate at the level that was asked for; everything else at INFO at most, because the runtime logs the
 /// raw event at TRACE and the SDK signed requests.
-fn filter(level: LevelFilter) -> EnvFilter {
+fn filter(level: LevelFilter) -> Targets {
     let others = level.min(LevelFilter::INFO);
-    let mut filter = EnvFilter::new(others.to_string());
-    let capped = CAPPED.iter().filter(|_| level >= LevelFilter::INFO).map(ToString::to_string);
-    for directive in capped.chain([format!("tower_forge={level}"), format!("dead_letter={level}")]) {
-        filter = filter.add_directive(directive.parse().expect("a crate and a level"));
-    }
-    filter
+    Targets::new().with_default(others).with_targets([("tower_forge", level), ("dead_letter", level)])
 }
