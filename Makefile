@@ -34,7 +34,7 @@ shellcheck := $(if $(filter Linux-aarch64,$(shell uname -sm | tr ' ' -)),--no-bi
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny advisories checkov sbom lock build deploy package locked shipped bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny advisories checkov sbom lock build deploy package locked shipped size bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ fuzz: ## Throw many more random events at the envelope and the properties than `
 
 shipped: $(venv) package ## Build both functions as they are shipped, and try each of them on the local AWS.
 	@.venv/bin/python tests/demo package $(function) $(dead-letter)
+
+size: ## List what the binaries consist of, in docs/size.md. It builds both functions once more.
+	@$(PYTHON) tests/size.py
 
 build: $(tools) locked ## Build the function for Lambda (ARCH=arm64 or x86_64).
 	sam build --no-cached --parameter-overrides Architecture=$(ARCH)
