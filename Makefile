@@ -34,7 +34,7 @@ shellcheck := $(if $(filter Linux-aarch64,$(shell uname -sm | tr ' ' -)),--no-bi
 python-check := $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer with its venv module is needed; PYTHON=... names another one'; exit 1; }
 
-.PHONY: help demo test check fmt fmt-check lint deny advisories checkov sbom lock build deploy package locked shipped size bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
+.PHONY: help demo test check fmt fmt-check lint deny advisories checkov sbom lock build deploy package locked shipped size picture bench acceptance simulate guards soak fuzz plan invoke watch cloud-stop tools venv clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ cloud-stop: $(venv) ## Stop the local AWS that `invoke` or `watch` left running.
 
 bench: $(venv) package ## Measure the shipped package: time against the critical path, calls, size, start, memory, and their limits.
 	@.venv/bin/python tests/demo bench $(function) $(dead-letter)
+
+picture: ## Render the picture of a Create in the Chromium or Chrome that is there, and measure whether it is legible.
+	@$(PYTHON) tests/demo/browser.py docs/create.svg
 
 acceptance: $(venv) $(if $(LOCAL),binary) ## Try the deployed function in your account, and report (STACK CHECKS SUBNETS JOBS=1 INSTANCES=1 FSX=1 RECORD=1 YES=1 LOCAL=1).
 	@.venv/bin/python tests/acceptance$(if $(LOCAL),/local.py $(target)/debug/tower-forge) \
