@@ -2,6 +2,7 @@
 
 use super::clients::Services;
 use super::error::Context as _;
+use futures_util::future::join;
 use std::collections::{BTreeMap, BTreeSet};
 use tower_forge_core::error::Result;
 use tower_forge_core::name::{FORGE_TAG, LIMIT_TAG, LOGICAL_TAG, RETIRING_TAG, STACK_TAG};
@@ -10,10 +11,11 @@ use tower_forge_core::port::Sweepable;
 /// The forges that have an environment which retires or whose maximum is to be lowered, and those that have a launch
 /// template, as their tags name them.
 pub(crate) async fn list(services: &Services, prefix: &str) -> Result<Vec<Sweepable>> {
-    let pages = services.batch.describe_compute_environments().into_paginator().items().send();
-    let environments = pages.try_collect().await.on("batch:DescribeComputeEnvironments", prefix)?;
-    let pages = services.ec2.describe_launch_templates().into_paginator().items().send();
-    let templates = pages.try_collect().await.on("ec2:DescribeLaunchTemplates", prefix)?;
+    let environments = services.batch.describe_compute_environments().into_paginator().items().send();
+    let templates = services.ec2.describe_launch_templates().into_paginator().items().send();
+    let (environments, templates) = join(environments.try_collect(), templates.try_collect()).await;
+    let environments = environments.on("batch:DescribeComputeEnvironments", prefix)?;
+    let templates = templates.on("ec2:DescribeLaunchTemplates", prefix)?;
     let environments = environments.into_iter().map(|found| {
         let tags: BTreeMap<String, String> = found.tags.unwrap_or_default().into_iter().collect();
         (found.compute_environment_name.unwrap_or_default(), tags)

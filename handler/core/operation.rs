@@ -25,6 +25,7 @@ use crate::properties::Properties;
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
+use futures_util::future::join;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -213,15 +214,18 @@ impl<C: Cloud> Operation<'_, C> {
     /// Creates the desired forge, or reconciles it.
     async fn establish(&self, held: &Held) -> Result<Outcome> {
         self.intent.check(held.was_established)?;
-        self.check_number().await?;
         for warning in self.intent.warnings() {
             tracing::warn!("{warning}");
         }
-        let forge = match self.claim_forge(&self.intent.forge).await? {
+        let (number, forge) = join(self.check_number(), self.claim_forge(&self.intent.forge)).await;
+        let forge = match forge? {
             Ok(forge) => forge,
             Err(outcome) => return Ok(outcome),
         };
-        let outcome = self.bring_to_what_is_wanted(held).await;
+        let outcome = match number {
+            Ok(()) => self.bring_to_what_is_wanted(held).await,
+            Err(err) => Err(err),
+        };
         self.release_forge(&forge, &outcome).await;
         outcome
     }
