@@ -122,12 +122,12 @@ impl Intent {
     }
 
     /// Whether a forge is wanted that the request does not name as the one that stands.
-    pub fn creates(&self) -> bool {
+    fn creates(&self) -> bool {
         self.verb != Verb::Delete && self.incoming.as_ref() != Some(&self.forge)
     }
 
     /// The forge that CloudFormation will delete because this request replaces it.
-    pub fn replaced(&self) -> Option<&str> {
+    fn replaced(&self) -> Option<&str> {
         self.incoming.as_ref().filter(|_| self.creates() && self.disposed).map(ForgeId::as_str)
     }
 
@@ -194,6 +194,21 @@ impl Intent {
         }
     }
 
+    /// Refuses to begin another forge if the deployment has as many as are allowed. One that this request replaces and
+    /// CloudFormation then deletes does not count.
+    fn check_number(&self, inventory: &Inventory) -> Result<()> {
+        let most = self.limits.allowed.max_forges;
+        let has_begun = !inventory.resources.is_empty();
+        let others = inventory.other_forges(self.replaced());
+        if has_begun || !self.creates() || others < most {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "this deployment has {others} forges, allowed: up to {most}; the deployer of the function can allow more with the \
+             template parameter MaxForges"
+        )))
+    }
+
     fn withheld_tags(&self) -> BTreeSet<String> {
         let wanted = self.wanted.as_ref().and_then(|wanted| wanted.as_ref().ok());
         let keys = wanted.into_iter().flat_map(|wanted| wanted.tags.keys());
@@ -221,6 +236,7 @@ impl Intent {
     ) -> Result<Vec<Desired>> {
         self.check_form()?;
         let Some(Ok(wanted)) = &self.wanted else { return self.decide_removal(cx, inventory) };
+        self.check_number(inventory)?;
         let draft = self.draft.get_or_init(|| Draft::of(cx, wanted));
         let asks_to_shrink = !is_rollback && (self.verb == Verb::Create || self.shrinks);
         let grown = if asks_to_shrink { None } else { grown(cx, wanted, inventory) };

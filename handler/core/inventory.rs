@@ -2,7 +2,7 @@
 
 use crate::registry::{Desired, Existing, Observed, Registered};
 use crate::resource::{AccountUse, Kind, Listing, ResourceId, TagChanges};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The observed state of one forge. Each new observation of a kind replaces the previous one.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,12 @@ impl Inventory {
     /// The number of resources of a kind in the account.
     pub fn total(&self, kind: Kind) -> usize {
         self.account.get(&kind).map_or(0, |account| account.total)
+    }
+
+    /// The number of forges of the deployment, without this one of their IDs.
+    pub fn other_forges(&self, id: Option<&str>) -> usize {
+        let all: BTreeSet<&String> = self.account.values().flat_map(|account| &account.forges).collect();
+        all.into_iter().filter(|forge| Some(forge.as_str()) != id).count()
     }
 
     /// The number of the account's resources in transition, as a measure of Batch's load.

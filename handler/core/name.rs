@@ -158,6 +158,11 @@ impl Names {
         &self.prefix
     }
 
+    /// Whether a name is that of a resource of a forge of the same deployment.
+    pub fn is_of_deployment(&self, name: &str) -> bool {
+        name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
+    }
+
     /// Whether an ARN is a session of the function's own role, as AWS says who made something. `template.yaml` gives the
     /// role this name. It stays when the function is deployed anew, and nobody else can have it in an account.
     pub fn is_of_function(&self, arn: &str, region: &str) -> bool {

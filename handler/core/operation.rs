@@ -25,7 +25,6 @@ use crate::properties::Properties;
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
-use futures_util::future::join;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -217,48 +216,13 @@ impl<C: Cloud> Operation<'_, C> {
         for warning in self.intent.warnings() {
             tracing::warn!("{warning}");
         }
-        let (number, forge) = join(self.check_number(), self.claim_forge(&self.intent.forge)).await;
-        let forge = match forge? {
+        let forge = match self.claim_forge(&self.intent.forge).await? {
             Ok(forge) => forge,
             Err(outcome) => return Ok(outcome),
         };
-        let outcome = match number {
-            Ok(()) => self.bring_to_what_is_wanted(held).await,
-            Err(err) => Err(err),
-        };
+        let outcome = self.bring_to_what_is_wanted(held).await;
         self.release_forge(&forge, &outcome).await;
         outcome
-    }
-
-    /// Refuses to create more forges than the deployer allows. A forge that a replacement is about to delete does not count.
-    async fn check_number(&self) -> Result<()> {
-        let most = self.deployment.allowed.max_forges;
-        if self.continuation.is_some() || !self.intent.creates() || most == usize::MAX {
-            return Ok(());
-        }
-        let prefix = format!("{}-", self.deployment.prefix);
-        let all = loop {
-            match self.cloud.sweepable(&prefix).await {
-                Err(err) if err.service().is_some_and(ServiceError::is_throttled) && !self.is_over() => {
-                    self.cloud.sleep(begin::AGAIN).await;
-                }
-                all => break all?,
-            }
-        };
-        let all: BTreeSet<&str> = all.iter().map(|forge| forge.forge_id.as_str()).collect();
-        let others = all.iter().filter(|id| Some(**id) != self.intent.replaced()).count();
-        if others < most || all.contains(self.intent.forge.as_str()) {
-            return Ok(());
-        }
-        Err(Error::Refused(format!(
-            "this deployment has {others} forges, allowed: up to {most}; the deployer of the function can allow more with the \
-             template parameter MaxForges"
-        )))
-    }
-
-    /// Whether there is no time for another attempt.
-    fn is_over(&self) -> bool {
-        self.cloud.now().mono + begin::AGAIN >= self.window.until
     }
 
     async fn bring_to_what_is_wanted(&self, held: &Held) -> Result<Outcome> {

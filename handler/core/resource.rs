@@ -221,6 +221,8 @@ pub struct AccountUse {
     pub in_transition: usize,
     /// References of foreign resources: (name of the foreign resource, resource of this forge).
     pub foreign_references: Vec<(String, ResourceId)>,
+    /// The IDs of the forges of the same deployment that have such a resource.
+    pub forges: BTreeSet<String>,
 }
 
 /// One mutating AWS call on a resource, for the port's `write`.

@@ -168,10 +168,13 @@ async fn a_stack_tags_no_role_into_the_policies_of_others() {
 
 #[tokio::test]
 async fn the_number_of_forges_has_a_limit() {
-    let aws = TestAccount::with(deployed(&[("TOWER_FORGE_MAX_FORGES", "1")])).await;
+    // One more than this account has already.
+    let aws = TestAccount::with(deployed(&[("TOWER_FORGE_MAX_FORGES", "2")])).await;
     // A forge of another deployment, whose prefix begins like ours.
     let tags = json!({ "towerforge:forge-id": "Lab1", "towerforge:stack-id": "theirs", "towerforge:logical-id": "Lab" });
-    aws.seed(json!({ "template": { "name": "TowerForgeLab-Lab1-0123abcd", "tags": tags } })).await;
+    let environment =
+        json!({ "name": "TowerForgeLab-Lab1-work-0123abcd", "tags": tags, "state": "DISABLED" });
+    aws.seed(json!({ "environment": environment })).await;
     let first = aws.stack(with(&json!({})));
     first.create().await.expect_success();
     let second = aws.stack(with(&json!({ "ForgeId": "Cafe2" })));

@@ -7,7 +7,7 @@ use aws_sdk_batch::types::{
     CrAllocationStrategy, CrType, Ec2Configuration, JobStatus, LaunchTemplateSpecification,
 };
 use tower_forge_core::error::Result;
-use tower_forge_core::name::Names;
+use tower_forge_core::name::{FORGE_TAG, Names};
 use tower_forge_core::resource::{
     AccountUse, Found, Kind, Listing, MutatingCall as _, Phase, ResourceId, Tags,
 };
@@ -27,7 +27,8 @@ pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<O
     let account = AccountUse {
         total: all.len(),
         in_transition: all.iter().filter(|each| is_in_transition(&phase(each))).count(),
-        foreign_references: Vec::new(),
+        forges: all.iter().filter_map(|each| forge_of(each, names)).collect(),
+        ..AccountUse::default()
     };
     let ours = all
         .into_iter()
@@ -37,6 +38,12 @@ pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<O
         each.observed.is_idle = !has_jobs(services, &each.observed.arn, &family).await?;
     }
     Ok(Listing { found, account })
+}
+
+/// The ID of the forge of the same deployment that an environment belongs to.
+fn forge_of(environment: &ComputeEnvironmentDetail, names: &Names) -> Option<String> {
+    let is_ours = names.is_of_deployment(environment.compute_environment_name()?);
+    environment.tags()?.get(FORGE_TAG).filter(|_| is_ours).cloned()
 }
 
 /// A phase that ends by itself.

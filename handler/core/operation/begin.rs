@@ -178,6 +178,11 @@ impl<C: Cloud> Operation<'_, C> {
         Some(Error::Refused(format!("CloudFormation {why}")))
     }
 
+    /// Whether there is no time for another attempt.
+    fn is_over(&self) -> bool {
+        self.cloud.now().mono + AGAIN >= self.window.until
+    }
+
     /// Whether so much time has passed since the operation was signed.
     fn is_since(&self, duration: Duration) -> bool {
         self.cloud.now().since(self.intent.signed) >= duration

@@ -121,7 +121,7 @@ impl Account {
             let Some(version) = past_of(past, at()) else { continue };
             let existing = &version.existing;
             if batch {
-                note_use(&mut listing.account, existing, is_named, &family);
+                note_use(&mut listing.account, existing, is_named, names);
             }
             if is_named {
                 listing.found.push(as_shown(existing, names));
@@ -150,11 +150,14 @@ fn as_shown(existing: &Existing, names: &Names) -> Existing {
     shown
 }
 
-fn note_use(account: &mut AccountUse, existing: &Existing, is_named: bool, family: &str) {
+fn note_use(account: &mut AccountUse, existing: &Existing, is_named: bool, names: &Names) {
     account.total += 1;
     account.in_transition += usize::from(matches!(existing.phase, Phase::Settling(_) | Phase::Deleting(_)));
+    if existing.id.kind == Kind::ComputeEnvironment && names.is_of_deployment(&existing.id.name) {
+        account.forges.extend(existing.tags.get(FORGE_TAG).cloned());
+    }
     if !is_named && existing.id.kind == Kind::JobQueue {
-        let held = existing.refs.iter().filter(|id| id.name.starts_with(family));
+        let held = existing.refs.iter().filter(|id| id.name.starts_with(&names.family()));
         account.foreign_references.extend(held.map(|id| (existing.id.name.clone(), id.clone())));
     }
 }
