@@ -69,6 +69,15 @@ pub fn fill(document: &Value, values: &Values) -> Option<Value> {
     (!statements.is_empty()).then_some(document)
 }
 
+/// One document with the statements of all. `None` if there are no documents.
+pub fn join(documents: impl Iterator<Item = Value>) -> Option<Value> {
+    documents.reduce(|mut joined, mut document| {
+        let (all, more) = (joined["Statement"].as_array_mut(), document["Statement"].as_array_mut());
+        all.into_iter().zip(more).for_each(|(all, more)| all.append(more));
+        joined
+    })
+}
+
 fn filled(value: &Value, values: &Values) -> Value {
     match value {
         Value::String(text) => Value::String(single(text, values)),
@@ -134,6 +143,17 @@ mod tests {
         let document = fill(&documents::S3, &values(&["a", "b"])).unwrap();
         let resources = &document["Statement"][1]["Resource"];
         assert_eq!(resources, &serde_json::json!(["arn:aws:s3:::a/*", "arn:aws:s3:::b/*"]));
+    }
+
+    #[test]
+    fn documents_are_joined_without_empty_statements() {
+        let mut values = values(&["a"]);
+        values.many.extend(["ReadBucket", "ReadObject"].map(|name| (name, Vec::new())));
+        let all = [&documents::S3, &documents::S3_READ, &documents::CLOUDWATCH_AGENT];
+        let joined = join(all.into_iter().filter_map(|document| fill(document, &values))).unwrap();
+        let sids: Vec<&Value> =
+            joined["Statement"].as_array().unwrap().iter().map(|statement| &statement["Sid"]).collect();
+        assert_eq!(sids, ["ListBuckets", "ReadAndWriteObjects", "WriteInstanceLogs"]);
     }
 
     #[test]

@@ -66,7 +66,11 @@ def test_the_inline_policies_of_an_instance_role_fit_together() -> None:
     inline = ["nextflow", "s3", "s3-read", "pass-role", "cloudwatch-agent", "secrets-policy-instance-role"]
     values = {"Partition": "aws-us-gov", "Region": "ap-southeast-2", "Prefix": "A" * 20}
     files = [name if "policy" in name else f"{name}-policy" for name in inline]
-    size = sum(permissions.size(documents.load(f"{name}.json", **values)) for name in files)
+    loaded = [documents.load(f"{name}.json", **values) for name in files]
+    # The function joins them into one policy, in which a Sid must be unique.
+    sids = [statement["Sid"] for document in loaded for statement in document["Statement"]]
+    assert len(set(sids)) == len(sids)
+    size = sum(map(permissions.size, loaded))
     print(f"\nInstanceRole: {size} of {permissions.INLINE} characters, the rest is for InstanceRoleStatements", end="")
     assert size <= permissions.INLINE / 2
 

@@ -6,24 +6,22 @@ use crate::event::dns_suffix;
 use crate::name::RoleKind;
 use crate::network::Network;
 use crate::policy::documents::{self, Document};
-use crate::policy::{Values, fill};
+use crate::policy::{Values, fill, join};
 use crate::properties::Properties;
 use crate::registry::{self, Registered as _};
 use crate::resources::role::{Observed, Role, Spec};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A policy of `policies/`: its name on the role, and its document.
-type Policy = (&'static str, &'static Document);
-
-const NEXTFLOW: Policy = ("nextflow-policy", &documents::NEXTFLOW);
-const PASS_ROLE: Policy = ("pass-role-policy", &documents::PASS_ROLE);
-const S3: Policy = ("s3-policy", &documents::S3);
-const S3_READ: Policy = ("s3-read-policy", &documents::S3_READ);
-const CLOUDWATCH_AGENT: Policy = ("cloudwatch-agent-policy", &documents::CLOUDWATCH_AGENT);
-const KMS: Policy = ("kms-policy", &documents::KMS);
-const SECRETS_INSTANCE: Policy = ("secrets-policy-instance-role", &documents::SECRETS_INSTANCE);
-const SECRETS_EXECUTION: Policy = ("secrets-policy-execution-role", &documents::SECRETS_EXECUTION);
+/// The inline policy of a role, made of one or more documents of `policies/`. It is one policy, so that one call changes all
+/// rights of a role. Forge calls that of the instances and of the head job `nextflow-policy` too.
+fn policy_name(kind: RoleKind) -> &'static str {
+    match kind {
+        RoleKind::Instance | RoleKind::Fargate => "nextflow-policy",
+        RoleKind::Execution => "secrets-policy-execution-role",
+        RoleKind::Service | RoleKind::Fleet => "kms-policy",
+    }
+}
 
 /// The service role with the rights to a key that encrypts volumes although no property names it. If the account's default
 /// is not known, the role keeps the rights that it has.
@@ -34,12 +32,12 @@ pub(super) fn with_default_key(
     observed: Option<&Observed>,
 ) -> registry::Spec {
     let registry::Spec::Role(spec) = spec else { return spec.clone() };
-    let (name, document) = KMS;
+    let name = policy_name(RoleKind::Service);
     let policy = match network {
         Ok(network) => network.default_key.as_ref().and_then(|key| {
             let mut values = account_values(cx);
             values.single.insert("KmsKeyArn", key_arn(cx, key));
-            fill(document, &values)
+            fill(&documents::KMS, &values)
         }),
         Err(_) => observed.and_then(|observed| observed.inline.get(name).cloned()),
     };
@@ -71,9 +69,9 @@ fn spec(cx: &Context, properties: &Properties, values: &Values, kind: RoleKind) 
         RoleKind::Fargate => (&documents::TRUST_ECS_TASKS, None),
     };
     let mut managed: BTreeSet<String> = managed.into_iter().map(|name| aws_policy(cx, name)).collect();
-    let filled = policies(properties, kind).into_iter();
+    let policy = join(policies(properties, kind).into_iter().filter_map(|document| fill(document, values)));
     let mut inline: BTreeMap<String, Value> =
-        filled.filter_map(|(name, document)| Some((name.to_owned(), fill(document, values)?))).collect();
+        policy.into_iter().map(|policy| (policy_name(kind).to_owned(), policy)).collect();
     if kind == RoleKind::Instance {
         managed.extend(properties.instance_role_policies.iter().cloned());
         if !properties.instance_role_statements.is_empty() {
@@ -92,14 +90,13 @@ fn spec(cx: &Context, properties: &Properties, values: &Values, kind: RoleKind) 
     }
 }
 
-/// The policies of a role.
-fn policies(properties: &Properties, kind: RoleKind) -> Vec<Policy> {
-    let head = [NEXTFLOW, PASS_ROLE];
-    let mut policies = match kind {
-        RoleKind::Service if properties.ebs_kms_key_id.is_some() => vec![KMS],
+/// The documents with a role's rights.
+fn policies(properties: &Properties, kind: RoleKind) -> Vec<&'static Document> {
+    let mut policies: Vec<&Document> = match kind {
+        RoleKind::Service if properties.ebs_kms_key_id.is_some() => vec![&documents::KMS],
         RoleKind::Service | RoleKind::Fleet | RoleKind::Execution => Vec::new(),
-        RoleKind::Instance => vec![CLOUDWATCH_AGENT, S3, S3_READ],
-        RoleKind::Fargate => vec![S3, S3_READ],
+        RoleKind::Instance => vec![&documents::CLOUDWATCH_AGENT, &documents::S3, &documents::S3_READ],
+        RoleKind::Fargate => vec![&documents::S3, &documents::S3_READ],
     };
     // With a head job on Fargate the instances run tasks only, which submit nothing.
     let runs_head = match kind {
@@ -108,12 +105,12 @@ fn policies(properties: &Properties, kind: RoleKind) -> Vec<Policy> {
         _ => false,
     };
     if runs_head {
-        policies.extend(head);
+        policies.extend([&documents::NEXTFLOW, &documents::PASS_ROLE]);
     }
     if properties.pipeline_secrets {
         match kind {
-            RoleKind::Execution => policies.push(SECRETS_EXECUTION),
-            RoleKind::Instance | RoleKind::Fargate => policies.push(SECRETS_INSTANCE),
+            RoleKind::Execution => policies.push(&documents::SECRETS_EXECUTION),
+            RoleKind::Instance | RoleKind::Fargate => policies.push(&documents::SECRETS_INSTANCE),
             RoleKind::Service | RoleKind::Fleet => {}
         }
     }

@@ -9,6 +9,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Most characters of all inline policies of a role together, without white space; IAM's quota cannot be raised.
+const INLINE_QUOTA: usize = 10_240;
+
 /// IAM roles.
 #[derive(Debug)]
 pub struct Role;
@@ -173,8 +176,12 @@ impl Resource for Role {
         if spec.trust != observed.trust {
             calls.push(Call::SetTrust(spec.trust.clone()));
         }
-        calls.extend(missing_policies(spec, &observed.managed, &observed.inline));
-        calls.extend(Excess::of(spec, observed).removal());
+        let missing = missing_policies(spec, &observed.managed, &observed.inline);
+        let excess = Excess::of(spec, observed).removal();
+        // Rights are added before others are removed, unless there is no room for both.
+        let order =
+            if fit_together(&spec.inline, &observed.inline) { [missing, excess] } else { [excess, missing] };
+        calls.extend(order.into_iter().flatten());
         calls
     }
 
@@ -199,6 +206,13 @@ fn missing_policies(spec: &Spec, managed: &BTreeSet<String>, inline: &BTreeMap<S
     attach.chain(differs.map(|(name, document)| Call::Put(name.clone(), document.clone()))).collect()
 }
 
+/// Whether IAM allows a role the inline policies that it has and those that it should have at the same time.
+fn fit_together(desired: &BTreeMap<String, Value>, observed: &BTreeMap<String, Value>) -> bool {
+    let others = observed.iter().filter(|(name, _)| !desired.contains_key(*name));
+    let size: usize = desired.iter().chain(others).map(|(_, document)| document.to_string().len()).sum();
+    size <= INLINE_QUOTA
+}
+
 /// The policies of a role that are not in its spec.
 struct Excess {
     managed: Vec<String>,
@@ -220,5 +234,36 @@ impl Excess {
     fn removal(self) -> Vec<Call> {
         let detach = self.managed.into_iter().map(Call::Detach);
         detach.chain(self.inline.into_iter().map(Call::DeletePolicy)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inline(policies: &[(&str, usize)]) -> BTreeMap<String, Value> {
+        policies.iter().map(|(name, size)| ((*name).to_owned(), "x".repeat(size - 2).into())).collect()
+    }
+
+    #[test]
+    fn policies_are_added_before_others_are_removed_unless_there_is_no_room_for_both() {
+        let first = |size: usize| {
+            let (trust, managed) = (Value::Null, BTreeSet::new());
+            let desired = inline(&[("new", size), ("both", 100)]);
+            let observed = inline(&[("old", 5_000), ("both", 4_000)]);
+            let spec = Spec {
+                trust: trust.clone(),
+                managed: managed.clone(),
+                inline: desired,
+                boundary: None,
+                exact: true,
+            };
+            let calls =
+                Role::update("role", &spec, &Observed { trust, managed, inline: observed, boundary: None });
+            assert_eq!(calls.len(), 3);
+            calls.into_iter().next()
+        };
+        assert!(matches!(first(5_140), Some(Call::Put(name, _)) if name == "both"));
+        assert_eq!(first(5_141), Some(Call::DeletePolicy("old".to_owned())));
     }
 }
