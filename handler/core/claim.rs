@@ -55,8 +55,8 @@ impl Timing {
     }
 }
 
-/// The right to write, valid for seconds. Only the gate creates one, and it cannot be copied, so no invocation writes
-/// without the claim.
+/// The right to write, valid for seconds. Only a claim and the gate create one, and it cannot be copied, so no invocation
+/// writes without the claim.
 #[derive(Debug)]
 pub struct Permit {
     mono: Duration,
@@ -65,7 +65,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// From a look at the item that was sent at `sent`.
+    /// From a claim, or a look at the item that shows it, that was sent at `sent`.
     fn new(sent: &Now, timing: &Timing) -> Self {
         Self { mono: sent.mono, wall: sent.wall, lasts: timing.permit }
     }

@@ -10,7 +10,7 @@ mod end;
 mod forge;
 
 use crate::claim::writer::Writer;
-use crate::claim::{Claimant, Verb, duties};
+use crate::claim::{Claimant, Permit, Verb, duties};
 use crate::deployment::Deployment;
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::event::Request;
@@ -25,7 +25,7 @@ use crate::properties::Properties;
 use crate::reconcile::{Done, Outcome, Target, reconcile};
 use crate::resource::Kind;
 use futures_util::FutureExt as _;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -93,6 +93,8 @@ struct Operation<'a, C> {
     window: Window,
     /// When it last sent a write, by the monotonic clock.
     last_write: Cell<Option<Duration>>,
+    /// The last permit.
+    permit: RefCell<Option<Permit>>,
 }
 
 /// The outcome of an operation.
@@ -143,6 +145,7 @@ pub async fn carry_out<C: Cloud>(
         window: Window::of(&now, lambda.time_left, intent.signed, intent.service_timeout),
         intent,
         last_write: Cell::default(),
+        permit: RefCell::default(),
     };
     let leg = continuation.map_or(1, |leg| leg.leg);
     let (verb, logical_id) = (request.operation.as_str(), &request.envelope.logical_id);
@@ -330,6 +333,7 @@ impl<C: Cloud> Operation<'_, C> {
             claimant: Some(&self.claimant),
             timing: self.deployment.timing,
             last_write: &self.last_write,
+            permit: &self.permit,
         }
     }
 }

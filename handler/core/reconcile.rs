@@ -82,7 +82,6 @@ pub async fn reconcile<C: Cloud>(
     let mut inventory = Inventory::default();
     let mut history = History::with_read_lag(writer.timing.read_lag);
     let mut kinds: BTreeSet<Kind> = target.kinds.iter().copied().collect();
-    let mut permit: Option<Permit> = None;
     // The network is observed once, with all kinds.
     let (network, mut pending) =
         join(network(writer.cloud, target), look(writer.cloud, target, &kinds, &mut inventory, &mut history))
@@ -115,15 +114,16 @@ pub async fn reconcile<C: Cloud>(
                 kinds = stale;
                 after
             }
-            Next::Act(steps) => match ask(writer, permit.take()).await? {
-                Gate::Open(open) => {
-                    let accepted = act(writer, &open, &steps, &mut history, &situation).await?;
-                    permit = Some(open);
+            Next::Act(steps) => match writer.permit().await {
+                Gate::Open(permit) => {
+                    let accepted = act(writer, &permit, &steps, &mut history, &situation).await?;
+                    writer.permit.replace(Some(permit));
                     note(&accepted, &desired, &mut inventory, &mut history, &writer.cloud.now());
                     // Before anything is observed, the next steps may be ready.
                     kinds.clear();
                     Duration::ZERO
                 }
+                Gate::Unreachable(err) if err.is_final() => return Err(err.into()),
                 Gate::Unreachable(err) => {
                     kinds = steps.iter().map(|step| step.id.kind).collect();
                     unreachable = Some(err.to_string());
@@ -146,20 +146,6 @@ async fn rest<C: Cloud>(cloud: &C, pause: Duration, until: Duration) -> bool {
         cloud.sleep(pause.min(left)).await;
     }
     !left.is_zero()
-}
-
-/// Asks the gate for a permit before steps are taken, unless the last permit is fresh. An invocation that only waits does
-/// not ask: it changes nothing, and learns of its successor before its next write or at its end.
-async fn ask<C: Cloud>(writer: &Writer<'_, C>, last: Option<Permit>) -> Result<Gate> {
-    let fresh = last.filter(|permit| permit.is_fresh(&writer.cloud.now()));
-    let gate = match fresh {
-        Some(permit) => Gate::Open(permit),
-        None => writer.gate().await,
-    };
-    match gate {
-        Gate::Unreachable(err) if err.is_final() => Err(err.into()),
-        gate => Ok(gate),
-    }
 }
 
 fn left(plan: &Plan, history: &History) -> Vec<String> {

@@ -24,7 +24,7 @@ use crate::resources::launch_template::LaunchTemplate;
 use crate::resources::role::Role;
 use crate::table::Updated;
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl<C: Cloud> Sweep<'_, C> {
             until: self.until,
             settled: now.mono + lag,
         };
-        let last_write = Cell::default();
+        let (last_write, permit) = (Cell::default(), RefCell::default());
         let writer = Writer {
             cloud: self.cloud,
             key,
@@ -122,6 +122,7 @@ impl<C: Cloud> Sweep<'_, C> {
             claimant: None,
             timing: self.deployment.timing,
             last_write: &last_write,
+            permit: &permit,
         };
         let rules = Rules {
             owner: &self.owner,

@@ -17,9 +17,9 @@ pub fn forge_key(forge: &str) -> String {
 impl Claimant {
     /// Claims the item of a forge if no invocation of another stack is active.
     ///
-    /// Like [`Claimant::claim`] it compares the holder that was read. The item must be read before the gate of the
-    /// resource's item is found open. Then an invocation that has lost the resource cannot take the forge from its new
-    /// holder.
+    /// Like [`Claimant::claim`] it compares the holder that was read. The item must be read before the permit for the
+    /// resource ends, or before the gate of the resource's item is found open. Then an invocation that has lost the resource
+    /// cannot take the forge from its new holder, which waits until no permit is valid any more.
     pub fn claim_forge(&self, forge: &str, seen: Option<&Item>, now: Timestamp) -> Update {
         let text = |text: &str| Value::S(text.to_owned());
         let others = seen.filter(|item| item.by != self.by);

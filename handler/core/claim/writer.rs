@@ -2,11 +2,11 @@
 
 use super::{Claimant, End, Item, Permit, Timing};
 use crate::error::{Error, Result};
-use crate::port::{Clock, Cloud, Table};
+use crate::port::{Clock, Cloud, Now, Table};
 use crate::registry::Write;
 use crate::resource::MutatingCall as _;
 use crate::table::{TableError, Update, Updated};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 /// Pause before the table is read again.
@@ -29,10 +29,26 @@ pub enum Gate {
 /// The result of a claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// This invocation holds the claim; the previous item.
-    Won(Option<Box<Item>>),
+    /// This invocation holds the claim.
+    Won(Won),
     /// The item has changed since it was read.
     Refused,
+}
+
+/// A claim that this invocation has just got.
+#[derive(Debug)]
+pub struct Won {
+    /// The previous item.
+    pub old: Option<Box<Item>>,
+    /// When the claim was sent.
+    sent: Now,
+}
+
+impl Won {
+    /// The first permit: the claim shows what the gate would show.
+    pub fn permit(&self, timing: &Timing) -> Permit {
+        Permit::new(&self.sent, timing)
+    }
 }
 
 /// The result of recording the outcome.
@@ -62,6 +78,8 @@ pub struct Writer<'a, C> {
     pub timing: Timing,
     /// The time of its last write, by the monotonic clock.
     pub last_write: &'a Cell<Option<Duration>>,
+    /// Its last permit.
+    pub permit: &'a RefCell<Option<Permit>>,
 }
 
 /// Reads an item until `until`, by the monotonic clock.
@@ -116,9 +134,10 @@ pub async fn claim<W: Table + Clock>(
     wanted: Option<&str>,
     until: Duration,
 ) -> Result<Claimed, TableError> {
-    let claim = claimant.claim(seen, wanted, world.now().wall);
+    let sent = world.now();
+    let claim = claimant.claim(seen, wanted, sent.wall);
     Ok(match update(world, &claim, until).await? {
-        Updated::Done(old) => Claimed::Won(old.as_ref().map(Item::read).map(Box::new)),
+        Updated::Done(old) => Claimed::Won(Won { old: old.as_ref().map(Item::read).map(Box::new), sent }),
         Updated::Refused(_) => Claimed::Refused,
     })
 }
@@ -147,7 +166,16 @@ pub async fn finish<W: Table + Clock>(
 }
 
 impl<C: Cloud> Writer<'_, C> {
-    /// Checks whether this invocation may write.
+    /// Takes the last permit if it is fresh, otherwise asks the gate for one. An invocation that only waits does not ask: it
+    /// changes nothing, and learns of its successor before its next write or at its end.
+    pub async fn permit(&self) -> Gate {
+        match self.permit.take().filter(|permit| permit.is_fresh(&self.cloud.now())) {
+            Some(permit) => Gate::Open(permit),
+            None => self.gate().await,
+        }
+    }
+
+    /// Asks the gate whether this invocation may write.
     pub async fn gate(&self) -> Gate {
         let sent = self.cloud.now();
         let item = match self.cloud.read(self.key).await {

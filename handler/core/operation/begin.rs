@@ -135,7 +135,10 @@ impl<C: Cloud> Operation<'_, C> {
             };
             let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
             match writer::claim(self.cloud, &claimant, item.as_ref(), wanted, until).await {
-                Ok(Claimed::Won(old)) => return Ok(Begun::Held(self.held(old.as_deref(), &shown))),
+                Ok(Claimed::Won(won)) => {
+                    self.permit.replace(Some(won.permit(&self.deployment.timing)));
+                    return Ok(Begun::Held(self.held(won.old.as_deref(), &shown)));
+                }
                 Ok(Claimed::Refused) => {}
                 Err(err) => return Err(Failed::Table(err)),
             }

@@ -33,8 +33,10 @@ impl<C: Cloud> Operation<'_, C> {
         let until = self.window.until;
         loop {
             let seen = writer::read(self.cloud, &key, until).await?;
-            if let Gate::Superseded { lost_tie } = self.writer().gate().await {
-                return Ok(Err(Outcome::Superseded { lost_tie }));
+            match self.writer().permit().await {
+                Gate::Open(permit) => drop(self.permit.replace(Some(permit))),
+                Gate::Superseded { lost_tie } => return Ok(Err(Outcome::Superseded { lost_tie })),
+                Gate::Unreachable(_) => {}
             }
             let claim = self.claimant.claim_forge(id.as_str(), seen.as_ref(), self.cloud.now().wall);
             if let Updated::Done(old) = writer::update(self.cloud, &claim, until).await? {

@@ -15,7 +15,7 @@ use crate::resource::{Kind, Listing, ResourceId};
 use crate::resources::log_group;
 use crate::table::Attributes;
 use futures_util::FutureExt as _;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 /// A table that may refuse its first calls, a clock that only pauses move, and an AWS that refuses everything.
@@ -163,7 +163,7 @@ impl Cloud for Fake {
 #[test]
 fn a_call_that_was_not_needed_is_no_failure_and_after_the_permit_none_is_made() {
     let cloud = Fake::new(None);
-    let last_write = Cell::default();
+    let (last_write, permit) = (Cell::default(), RefCell::default());
     let timing = Timing::AWS;
     let writer = Writer {
         cloud: &cloud,
@@ -172,6 +172,7 @@ fn a_call_that_was_not_needed_is_no_failure_and_after_the_permit_none_is_made() 
         claimant: None,
         timing,
         last_write: &last_write,
+        permit: &permit,
     };
     let permit = Permit::new(&cloud.now(), &timing);
     let written = |call: log_group::Call, code: &str| {
