@@ -12,7 +12,7 @@ use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
 use crate::registry::{Desired, Existing, Write};
-use crate::resource::{Change, Kind, ResourceId};
+use crate::resource::{Change, Kind, Phase, ResourceId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -219,20 +219,30 @@ fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Dura
     let has_failed = |step: &Step| history.failure(&step.id, step.action.as_str()).is_some();
     let ready = plan.ready().filter(|step| !has_failed(step) && !is_unsettled(step, history, situation));
     let pending: Vec<_> = settling.chain(ready.map(|step| &step.id)).collect();
-    let (blocked, free): (Vec<_>, Vec<_>) =
-        pending.into_iter().partition(|id| is_blocked(id, history, situation));
-    // All that is left waits for a failed step.
-    let pending = if free.is_empty() { blocked } else { free };
+    let (idle, useful): (Vec<_>, Vec<_>) =
+        pending.into_iter().partition(|id| is_idle(id, plan, history, situation));
+    // Either nothing but these is left, or the rest waits for a failed step.
+    let pending = if useful.is_empty() { idle } else { useful };
     history.next_look(&pending, &users.collect::<Vec<_>>(), situation)
 }
 
-/// Whether AWS works on a resource that is not wanted, and another one has to go before it: whatever becomes of it, no step
-/// follows.
-fn is_blocked(id: &ResourceId, history: &History, situation: &Situation<'_>) -> bool {
-    let is_desired = situation.desired.iter().any(|desired| desired.id == *id);
-    let mut referrers = situation.inventory.referrers(id);
-    let is_refused = history.attempts.get(id).is_some_and(Attempt::is_refused);
-    !is_desired && !is_refused && referrers.any(|referrer| situation.owner.owns(&referrer.tags))
+/// Whether no step can follow from an observation of a pending resource: AWS works on one that is not wanted, and another one
+/// has to be deleted before it; or AWS works on the last change of one that is wanted, and no step waits for it.
+fn is_idle(id: &ResourceId, plan: &Plan, history: &History, situation: &Situation<'_>) -> bool {
+    let attempt = history.attempts.get(id);
+    if attempt.is_some_and(Attempt::is_refused) {
+        return false;
+    }
+    let existing = situation.inventory.get(id);
+    let Some(desired) = situation.desired.iter().find(|desired| desired.id == *id) else {
+        let mut referrers = situation.inventory.referrers(id);
+        return referrers.any(|referrer| situation.owner.owns(&referrer.tags));
+    };
+    let is_last_change = match existing {
+        Some(existing) => matches!(existing.phase, Phase::Settling(_)) && desired.drift(existing).is_empty(),
+        None => attempt.is_some_and(Attempt::is_accepted),
+    };
+    is_last_change && !plan.steps.iter().any(|step| step.after.contains(id))
 }
 
 /// Enters the result of an accepted step into the inventory, if it needs no observation: a deletion that is complete, changed

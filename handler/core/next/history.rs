@@ -285,7 +285,9 @@ impl History {
 
     /// The next observation of pending resources, and of kinds: the pause before it, and the kinds that are due then.
     ///
-    /// A resource is observed when AWS may first have completed an accepted change of it, and then at intervals.
+    /// A resource is observed one interval after AWS may first have completed an accepted change of it, and then at intervals:
+    /// a look at the very first moment would hardly ever find it completed. If a change is complete once it has been accepted,
+    /// it is observed at once.
     pub(super) fn next_look(
         &self,
         pending: &[&ResourceId],
@@ -297,7 +299,8 @@ impl History {
         let again = |kind| at(&self.looked, kind).max(at(&self.written, kind)) + interval;
         let due = |id: &ResourceId| match self.attempts.get(id) {
             Some(Attempt { result: Attempted::Accepted { soonest }, last, .. }) => {
-                if at(&self.looked, id.kind) <= *last { *soonest } else { again(id.kind).max(*soonest) }
+                let first = if soonest == last { *soonest } else { *soonest + interval };
+                if at(&self.looked, id.kind) <= *last { first } else { again(id.kind).max(first) }
             }
             _ => again(id.kind),
         };
@@ -314,17 +317,16 @@ impl History {
 
     /// The interval between observations.
     ///
-    /// Two seconds for half a minute, or three for twenty seconds if all is deleted, because nobody waits for
-    /// that as for a creation; then five, and twelve for changes that take minutes. It grows with the number of environments and queues
-    /// of the account in transition, because all share 50 calls per second with Nextflow. The forge's ID determines the jitter.
+    /// Four seconds if all is deleted, otherwise two for half a minute and then five; and twelve for changes that take more than
+    /// two minutes. It grows with the number of environments and queues of the account in transition, because all share 50
+    /// calls per second with Nextflow. The forge's ID determines the jitter.
     fn interval(&self, situation: &Situation<'_>) -> Duration {
         let waited = situation.now.mono.saturating_sub(self.progress).as_secs();
-        let is_deletion = situation.desired.is_empty();
         let base = match waited {
-            ..20 if is_deletion => 3.0,
-            ..30 if !is_deletion => 2.0,
-            ..120 => 5.0,
-            _ => 12.0,
+            120.. => 12.0,
+            _ if situation.desired.is_empty() => 4.0,
+            30.. => 5.0,
+            _ => 2.0,
         };
         #[allow(clippy::cast_precision_loss)] // at most a hundred
         let crowd = situation.inventory.in_transition() as f64 * 0.15;

@@ -5,7 +5,6 @@ use crate::desired::tests::{context, forge_of, network, properties};
 use crate::error::ServiceError;
 use crate::plan::plan;
 use crate::registry::Observed;
-use crate::resource::Phase;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -188,11 +187,12 @@ fn nothing_is_observed_before_it_can_have_changed_or_while_another_has_to_go_fir
         queues.iter().map(|name| (Kind::JobQueue, name.as_str(), Action::Disable)).collect();
     accepted
         .extend(environments.iter().map(|name| (Kind::ComputeEnvironment, name.as_str(), Action::Disable)));
-    assert_eq!(after_deleting(&accepted, &inventory, 100), (2, vec![Kind::JobQueue]));
+    // Two seconds, and an interval of about four.
+    assert_eq!(after_deleting(&accepted, &inventory, 100), (5, vec![Kind::JobQueue]));
     inventory.resources.retain(|id, _| id.kind != Kind::JobQueue);
     let environments_only = &accepted[queues.len()..];
-    assert_eq!(after_deleting(environments_only, &inventory, 100), (10, vec![Kind::ComputeEnvironment]));
-    assert_eq!(after_deleting(environments_only, &inventory, 105), (5, vec![Kind::ComputeEnvironment]));
+    assert_eq!(after_deleting(environments_only, &inventory, 100), (13, vec![Kind::ComputeEnvironment]));
+    assert_eq!(after_deleting(environments_only, &inventory, 105), (8, vec![Kind::ComputeEnvironment]));
 }
 
 #[test]
@@ -370,16 +370,48 @@ fn a_resource_that_aws_works_on_is_not_looked_at_while_nothing_can_follow() {
     let accepted = history(Attempted::Accepted { soonest: S(100) });
     let cut = history(Attempted::CutShort);
     let desired = |id: &ResourceId| [Desired::as_it_is(inventory.get(id).unwrap())];
-    let blocked = |id: &ResourceId, history: &History, desired: &[Desired], inventory: &Inventory| {
-        is_blocked(id, history, &situation(desired, inventory, &owner, 100, 0))
+    let idle = |id: &ResourceId, history: &History, desired: &[Desired], inventory: &Inventory| {
+        is_idle(id, &Plan::default(), history, &situation(desired, inventory, &owner, 100, 0))
     };
-    assert!(blocked(&id, &accepted, &[], &inventory));
-    assert!(blocked(&id, &accepted, &desired(&queue), &inventory));
-    assert!(!blocked(&queue, &accepted, &[], &inventory), "nothing refers to it");
-    assert!(!blocked(&id, &accepted, &desired(&id), &inventory), "it is wanted");
-    assert!(!blocked(&id, &cut, &[], &inventory), "its step is to be taken again");
+    assert!(idle(&id, &accepted, &[], &inventory));
+    assert!(idle(&id, &accepted, &desired(&queue), &inventory));
+    assert!(!idle(&queue, &accepted, &[], &inventory), "nothing refers to it");
+    assert!(!idle(&id, &accepted, &desired(&id), &inventory), "it is wanted");
+    assert!(!idle(&id, &cut, &[], &inventory), "its step is to be taken again");
     inventory.resources.get_mut(&queue).unwrap().tags.clear();
-    assert!(!blocked(&id, &accepted, &[], &inventory), "another owner's queue does not go");
+    assert!(!idle(&id, &accepted, &[], &inventory), "another owner's queue does not go");
+}
+
+/// The queue of the head jobs is not looked at while the environment of the work queue is made: nothing would follow.
+#[test]
+fn the_last_change_of_a_resource_that_no_step_waits_for_is_looked_at_last() {
+    let mut inventory = forge_of(&properties(json!({})));
+    let (desired, _) = wanted(&inventory);
+    let queue = first(&inventory, Kind::JobQueue);
+    let owner = context().owner;
+    let idle = |inventory: &Inventory, history: &History, after: &[ResourceId]| {
+        let other = Step { after: after.to_vec(), ..step(&environment(inventory), Action::Delete) };
+        let plan = Plan { steps: vec![other], ..Plan::default() };
+        is_idle(&queue, &plan, history, &situation(&desired, inventory, &owner, 100, 0))
+    };
+    let mut in_phase = |phase: Phase| {
+        inventory.resources.get_mut(&queue).unwrap().phase = phase;
+        inventory.clone()
+    };
+    let settling = in_phase(Phase::Settling("CREATING".to_owned()));
+    let none = History::default();
+    assert!(idle(&settling, &none, &[]));
+    assert!(!idle(&settling, &none, std::slice::from_ref(&queue)), "a step waits for it");
+    assert!(!idle(&in_phase(Phase::Deleting("DELETING".to_owned())), &none, &[]), "it is made again");
+    let mut changed = settling.clone();
+    changed.resources.get_mut(&queue).unwrap().tags.remove("towerforge:logical-id");
+    assert!(!idle(&changed, &none, &[]), "another change follows");
+    inventory.remove(&queue);
+    assert!(!idle(&inventory, &none, &[]), "it is to be made");
+    let mut accepted = History::default();
+    let at = situation(&desired, &inventory, &owner, 100, 0);
+    accepted.note_step(&step(&queue, Action::Create), Ok(()), &at);
+    assert!(idle(&inventory, &accepted, &[]));
 }
 
 #[test]
