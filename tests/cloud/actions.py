@@ -17,6 +17,8 @@ from wire import Call
 
 Params = dict[str, Any]
 Tags = dict[str, str]
+# All things of a kind in an account, as its snapshot shows them.
+Things = Callable[[str], list[dict[str, Any]]]
 
 _PREFIXES = {"efs": "elasticfilesystem"}
 
@@ -32,18 +34,11 @@ class Ask:
 
 
 class World:
-    """The look-ups that the ARNs of a call's resources need; `state` is the account's snapshot."""
+    """The look-ups that the ARNs of a call's resources need; `all` shows all things of a kind that the account has."""
 
-    def __init__(self, caller: Caller, state: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, caller: Caller, all: Things) -> None:
         self.caller = caller
-        self._state = state
-        self._loaded: dict[str, Any] | None = None
-
-    def all(self, kind: str) -> list[dict[str, Any]]:
-        """All things of a kind that the account has."""
-        if self._loaded is None:
-            self._loaded = self._state()
-        return self._loaded.get(kind, [])
+        self.all = all
 
     def find(self, kind: str, **wanted: Any) -> dict[str, Any]:
         """The thing of a kind that has these members, {} where there is none."""
@@ -67,9 +62,9 @@ class World:
         return [self.role(each) for each in profile.get("roles", []) or [name]]
 
 
-def asks(call: Call, caller: Caller, state: Callable[[], dict[str, Any]]) -> list[Ask]:
+def asks(call: Call, caller: Caller, things: Things) -> list[Ask]:
     """Everything that IAM is asked about a call; the call's own action comes first."""
-    world = World(caller, state)
+    world = World(caller, things)
     of_service = _SERVICES.get(call.service)
     if of_service is None:
         return [Ask(f"{call.service}:{call.operation}")]
@@ -85,7 +80,7 @@ def key_of(resource: str) -> str:
     return f"{parts[2]}:{parts[5]}" if len(parts) == 6 else resource
 
 
-def tags_of(state: dict[str, Any]) -> dict[str, Tags]:
+def tags_of(things: Things) -> dict[str, Tags]:
     """The tags of all that an account has, by `key_of`."""
     named = {
         "roles": lambda each: key_of(each["arn"]),
@@ -97,7 +92,7 @@ def tags_of(state: dict[str, Any]) -> dict[str, Tags]:
         "fsx": lambda each: f"fsx:file-system/{each['id']}",
         "log_groups": lambda each: f"logs:log-group:{each['name']}",
     }
-    return {name(each): dict(each.get("tags") or {}) for kind, name in named.items() for each in state.get(kind, [])}
+    return {name(each): dict(each.get("tags") or {}) for kind, name in named.items() for each in things(kind)}
 
 
 def _request_tags(tags: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,7 +109,7 @@ def put_policy(account_id: str, documents: list[dict[str, Any]] | None, trial: b
     account = _of(account_id)
     with locks.of(account_id):
         account.documents, account.statements, account.trial = documents, statements, trial
-        account.seen = {key: _Seen(tags, tags, 0) for key, tags in actions.tags_of(_state(account_id)).items()}
+        account.seen = {key: _Seen(tags, tags, 0) for key, tags in actions.tags_of(_things(account_id)).items()}
 
 
 def changed(account_id: str) -> None:
@@ -120,7 +119,7 @@ def changed(account_id: str) -> None:
         return
     set_to, now, before = settings.for_account(account_id), settings.for_account(account_id).now(), account.seen
     account.seen = {}
-    for key, tags in actions.tags_of(_state(account_id)).items():
+    for key, tags in actions.tags_of(_things(account_id)).items():
         old = before.get(key)
         if old is None or old.latest != tags:
             old = _Seen(old.visible(now) if old else {}, tags, now + set_to.duration("tag_lag"))
@@ -131,7 +130,7 @@ def judge(call: Call, caller: Caller) -> list[Judgement]:
     """Everything that IAM is asked about a call, with its answers. Without a policy all is allowed."""
     account = _of(caller.account)
     with locks.of(caller.account):
-        asked = actions.asks(call, caller, lambda: _state(caller.account))
+        asked = actions.asks(call, caller, _things(caller.account))
         return [_judge(each, caller, account) for each in asked]
 
 
@@ -183,7 +182,6 @@ def _of(account_id: str) -> _Account:
         return _accounts.setdefault(account_id, _Account())
 
 
-def _state(account_id: str) -> dict[str, Any]:
-    if not importlib.util.find_spec("snapshot"):
-        return {}
-    return importlib.import_module("snapshot").everything(account_id)
+def _things(account_id: str) -> actions.Things:
+    # At the first call all services are there, some of which need this module.
+    return lambda kind: importlib.import_module("snapshot").of_kind(account_id, kind)

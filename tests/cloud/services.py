@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from types import ModuleType
+from typing import Any
 
-from moto.core.base_backend import BackendDict
+from moto.core import responses
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+from moto.core.utils import method_names_from_class
 
 import locks
 
@@ -21,8 +25,21 @@ def modules() -> list[ModuleType]:
     return [importlib.import_module(name) for name in NAMES if importlib.util.find_spec(name)]
 
 
+def _work_out_once() -> None:
+    """Keeps two things that moto works out in each request: the methods of a class, and the backends of an account, which it
+    looks for among those of all accounts."""
+    responses.method_names_from_class = functools.cache(method_names_from_class)
+    new = BackendDict.__getitem__
+
+    def of_account(self: BackendDict[Any], account_id: str) -> AccountSpecificBackend[Any]:
+        return dict.__getitem__(self, account_id) if account_id in self else new(self, account_id)
+
+    BackendDict.__getitem__ = of_account
+
+
 def install() -> None:
     """Puts the semantics of every service on top of moto."""
+    _work_out_once()
     for module in modules():
         if hasattr(module, "install"):
             module.install()

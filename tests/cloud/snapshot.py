@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import batch
@@ -61,30 +62,61 @@ def _key(shape: Shape) -> str:
 
 def everything(account_id: str) -> Shape:
     """The snapshot with all that is hidden."""
-    worlds = batch_world.all_of(account_id)
-    environments = [_environment(world, each) for world in worlds for each in world.environments.values()]
-    queues = [_queue(world, each) for world in worlds for each in world.queues.values()]
-    iam = iam_roles.backend(account_id)
-    profiles = [
+    return {kind: of_kind(account_id, kind) for kind in _KINDS}
+
+
+def of_kind(account_id: str, kind: str) -> list[Shape]:
+    """Its things of one kind, which cost less than the whole."""
+    return _KINDS[kind](account_id)
+
+
+def _roles(account_id: str) -> list[Shape]:
+    return _sorted([_role(each) for each in iam_roles.backend(account_id).roles.values()])
+
+
+def _profiles(account_id: str) -> list[Shape]:
+    profiles = iam_roles.backend(account_id).instance_profiles.values()
+    return _sorted([
         {"name": each.name, "arn": each.arn, "roles": [role.name for role in each.roles], "tags": pairs(each.tags)}
-        for each in iam.instance_profiles.values()
-    ]
-    templates = [
+        for each in profiles
+    ])
+
+
+def _templates(account_id: str) -> list[Shape]:
+    return _sorted([
         _template(region, each)
         for region, backend in list(ec2_backends[account_id].items())
         for each in backend.launch_templates.values()
-    ]
-    return {
-        "roles": _sorted([_role(each) for each in iam.roles.values()]),
-        "instance_profiles": _sorted(profiles),
-        "launch_templates": _sorted(templates),
-        "compute_environments": _sorted([each for each in environments if each["status"] != "DELETED"]),
-        "job_queues": _sorted([each for each in queues if each["status"] != "DELETED"]),
-        "jobs": [each for world in worlds for each in jobs.described(world)],
-        "efs": efs_world.described(account_id),
-        "fsx": fsx.described(account_id),
-        "log_groups": _sorted(logs.described(account_id)),
-    }
+    ])
+
+
+def _environments(account_id: str) -> list[Shape]:
+    worlds = batch_world.all_of(account_id)
+    environments = [_environment(world, each) for world in worlds for each in world.environments.values()]
+    return _sorted([each for each in environments if each["status"] != "DELETED"])
+
+
+def _queues(account_id: str) -> list[Shape]:
+    worlds = batch_world.all_of(account_id)
+    queues = [_queue(world, each) for world in worlds for each in world.queues.values()]
+    return _sorted([each for each in queues if each["status"] != "DELETED"])
+
+
+def _jobs(account_id: str) -> list[Shape]:
+    return [each for world in batch_world.all_of(account_id) for each in jobs.described(world)]
+
+
+_KINDS: dict[str, Callable[[str], list[Shape]]] = {
+    "roles": _roles,
+    "instance_profiles": _profiles,
+    "launch_templates": _templates,
+    "compute_environments": _environments,
+    "job_queues": _queues,
+    "jobs": _jobs,
+    "efs": efs_world.described,
+    "fsx": fsx.described,
+    "log_groups": lambda account_id: _sorted(logs.described(account_id)),
+}
 
 
 def pairs(tags: list[dict[str, str]]) -> dict[str, str]:

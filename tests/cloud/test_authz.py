@@ -306,7 +306,7 @@ CASES: list[tuple[str, str, dict[str, Any], list[Asked]]] = [
 
 
 def asked(service: str, operation: str, params: dict[str, Any]) -> list[actions.Ask]:
-    return actions.asks(Call(service, operation, "", params), CALLER, lambda: STATE)
+    return actions.asks(Call(service, operation, "", params), CALLER, lambda kind: STATE.get(kind, []))
 
 
 @pytest.mark.parametrize(("service", "operation", "params", "expected"), CASES, ids=lambda each: str(each)[:30])

@@ -310,5 +310,5 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("ImageRefresh", "a_new_image_is_a_new_generation_and_a_nonce_is_nothing"),
     ("Nonce", "a_new_image_is_a_new_generation_and_a_nonce_is_nothing"),
     ("DisposeOnDeletion", "the tests in kept.rs"),
-    ("FsxSubnet", "the tests in zones.rs"),
+    ("FsxSubnet", "the tests in availability_zones.rs"),
 ];

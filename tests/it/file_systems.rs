@@ -194,7 +194,7 @@ async fn each_deployment_type_has_its_throughput() {
         all
     };
     let wanted = [("PERSISTENT_1", None, 50), ("PERSISTENT_1", Some(200), 200), ("PERSISTENT_2", None, 125)];
-    for (kind, throughput, expected) in wanted {
+    let lives = wanted.map(async |(kind, throughput, expected)| {
         let aws = TestAccount::new().await;
         let stack = aws.stack(of(kind, throughput));
         stack.create().await.expect_success();
@@ -206,7 +206,8 @@ async fn each_deployment_type_has_its_throughput() {
         }
         stack.delete().await.expect_success();
         aws.assert_nothing_left().await;
-    }
+    });
+    futures_util::future::join_all(lives).await;
 }
 
 #[tokio::test]

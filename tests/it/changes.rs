@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tower_forge_core::properties::table::{self, Effect};
 
+use crate::changes::cases::{Case, cases};
 use crate::cloudformation::Stack;
 use crate::test_account::{Setting, TestAccount};
-use crate::update_table::cases::{Case, cases};
 
 mod cases;
 
