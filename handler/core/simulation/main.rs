@@ -30,6 +30,9 @@ mod world;
 use population::{Played, Until};
 use rng::{Rng, Tape};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many lives a test run plays, unless `TOWER_FORGE_LIVES` says otherwise.
 const LIVES: u64 = 10_000;
 
