@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::runtime_api::Outcome;
+use crate::state::State;
 use crate::test_account::{Setting, TestAccount};
 
 fn minimal() -> Value {
@@ -117,10 +118,27 @@ async fn a_stack_of_another_account_needs_the_deployers_word() {
 
     let environment = vec![("TOWER_FORGE_STACK_ACCOUNTS", "999999999999".to_owned())];
     let aws = TestAccount::with(Setting { environment, ..Setting::default() }).await;
-    let mut event = of_another(&aws);
-    aws.play(event.clone()).await.expect_success();
-    event["RequestType"] = json!("Delete");
-    event["PhysicalResourceId"] = json!("Cafe1");
-    aws.play(event).await.expect_success();
+    let create = of_another(&aws);
+    aws.play(create.clone()).await.expect_success();
+    let of = |verb: &str, forge: &str| {
+        let mut event = create.clone();
+        (event["RequestType"], event["PhysicalResourceId"]) = (json!(verb), json!(forge));
+        event
+    };
+    let mut replacement = of("Update", "Cafe1");
+    replacement["OldResourceProperties"] = create["ResourceProperties"].clone();
+    replacement["ResourceProperties"]["ForgeId"] = json!("Cafe2");
+    aws.play(replacement).await.expect_success();
+    let before = aws.state().await;
+    // CloudFormation does not tell that this is a clean-up, but the claim tells which forge was established last.
+    aws.play(of("Delete", "Cafe1")).await.expect_success();
+    let of_new = |state: &State| -> Vec<_> {
+        let all = state.resources().into_iter().filter(|(_, name, _)| name.contains("Cafe2"));
+        all.map(|(kind, name, _)| format!("{kind} {name}")).collect()
+    };
+    let after = aws.state().await;
+    assert_eq!(of_new(&after), of_new(&before));
+    assert!(after.job_queues.iter().all(|queue| queue.state == "ENABLED"));
+    aws.play(of("Delete", "Cafe2")).await.expect_success();
     aws.assert_nothing_left().await;
 }
