@@ -1,7 +1,7 @@
 //! The start of an operation: it reads the claim, checks with CloudFormation, and claims.
 
 use super::Operation;
-use crate::claim::writer::{self, Claimed};
+use crate::claim::writer::{self, Claimed, Won};
 use crate::claim::{Item, Order, Record, Standing, Verb, Waits, waits};
 use crate::error::Error;
 use crate::event::Envelope;
@@ -135,10 +135,7 @@ impl<C: Cloud> Operation<'_, C> {
             };
             let wanted = self.intent.wanted_forge().map(ForgeId::as_str);
             match writer::claim(self.cloud, &claimant, item.as_ref(), wanted, until).await {
-                Ok(Claimed::Won(won)) => {
-                    self.permit.replace(Some(won.permit(&self.deployment.timing)));
-                    return Ok(Begun::Held(self.held(won.old.as_deref(), &shown)));
-                }
+                Ok(Claimed::Won(won)) => return Ok(Begun::Held(self.hold(&won, &shown))),
                 Ok(Claimed::Refused) => {}
                 Err(err) => return Err(Failed::Table(err)),
             }
@@ -248,6 +245,12 @@ impl<C: Cloud> Operation<'_, C> {
             }
             _ => Newer::Other,
         }
+    }
+
+    /// Takes the permit that the claim gives.
+    fn hold(&self, won: &Won, shown: &Shown) -> Held {
+        self.permit.replace(Some(won.permit(&self.deployment.timing)));
+        self.held(won.old.as_deref(), shown)
     }
 
     fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {
