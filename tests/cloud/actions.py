@@ -34,11 +34,11 @@ class Ask:
 
 
 class World:
-    """The look-ups that the ARNs of a call's resources need; `all` shows all things of a kind that the account has."""
+    """The look-ups that the ARNs of a call's resources need."""
 
-    def __init__(self, caller: Caller, all: Things) -> None:
+    def __init__(self, caller: Caller, things: Things) -> None:
         self.caller = caller
-        self.all = all
+        self.all = things
 
     def find(self, kind: str, **wanted: Any) -> dict[str, Any]:
         """The thing of a kind that has these members, {} where there is none."""

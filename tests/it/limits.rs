@@ -179,6 +179,9 @@ async fn the_number_of_forges_has_a_limit() {
     first.create().await.expect_success();
     let second = aws.stack(with(&json!({ "ForgeId": "Cafe2" })));
     let seq = aws.now().await;
+    let foretold = aws.invoke(json!({ "plan": second.create_event() })).await;
+    let foretold = foretold.value().expect("a plan")["error"].to_string();
+    assert!(foretold.contains("MaxForges"), "{foretold}");
     let reason = second.create().await.expect_failure().reason;
     assert!(reason.contains("MaxForges"), "{reason}");
     aws.assert_no_change_since(seq).await;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The inline policy of a role, made of one or more documents of `policies/`. It is one policy, so that one call changes all
-/// rights of a role. Forge calls that of the instances and of the head job `nextflow-policy` too.
+/// rights of a role. Forge calls that of the instances and of the head job `nextflow-policy` too. The fleet's role has none.
 fn policy_name(kind: RoleKind) -> &'static str {
     match kind {
         RoleKind::Instance | RoleKind::Fargate => "nextflow-policy",

@@ -247,13 +247,10 @@ impl<C: Cloud> Operation<'_, C> {
         }
     }
 
-    /// Takes the permit that the claim gives.
+    /// Takes the permit that the claim gives, and reads the previous item.
     fn hold(&self, won: &Won, shown: &Shown) -> Held {
         self.permit.replace(Some(won.permit(&self.deployment.timing)));
-        self.held(won.old.as_deref(), shown)
-    }
-
-    fn held(&self, old: Option<&Item>, shown: &Shown) -> Held {
+        let old = won.old.as_deref();
         let now = self.cloud.now();
         let handed =
             self.continuation.map(|leg| (leg.by.as_str(), Waits { look: leg.look(), close: leg.close() }));
@@ -275,7 +272,7 @@ impl<C: Cloud> Operation<'_, C> {
     }
 
     /// The forge that is kept although it is not desired: for an Update the one in the request, for a Delete
-    /// the one that CloudFormation shows in its place.
+    /// the one that CloudFormation shows in its place, or the recorded one if CloudFormation cannot show the stack.
     fn kept(&self, shown: &Shown, recorded: Option<&str>) -> Option<String> {
         let own = self.intent.forge.as_str();
         match (self.intent.verb, shown) {

@@ -269,7 +269,7 @@ impl CloudFormation {
         let world = &self.world;
         world.count("clean-up after a replacement");
         let request_id = self.request_id();
-        // Only here: without a reply, a Delete may keep more than the live forge.
+        // Only here: an operation that CloudFormation never shows fails, and the next one does what a clean-up has left.
         let is_silent = world.chance(50);
         if is_silent {
             world.count("clean-up without a word of CloudFormation");
