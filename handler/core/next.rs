@@ -1,18 +1,20 @@
 //! PURE. The next action, given the plan, earlier attempts and the time: every row of the engine's decision table.
 
 mod history;
+mod looks;
 
 pub use history::History;
 
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
 use crate::name::RELEASED_TAG;
-use crate::next::history::{Attempt, Attempted, Cause};
+use crate::next::history::{Attempted, Cause};
+use crate::next::looks::{DELETE_AGAIN, next_look};
 use crate::owner::Owner;
 use crate::plan::{Action, Plan, Step};
 use crate::port::{Now, Timestamp};
 use crate::registry::{Desired, Existing, Write};
-use crate::resource::{Change, Kind, Phase, ResourceId};
+use crate::resource::{Change, Kind, ResourceId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -100,12 +102,12 @@ pub fn next<'p>(plan: &'p Plan, history: &History, situation: &Situation<'_>) ->
     if !waits {
         return Err(history.stuck(plan));
     }
-    let (after, kinds) = next_look(plan, history, situation);
+    let look = next_look(plan, history, situation);
     let until_settled = situation.settled.saturating_sub(now);
-    if is_held && (kinds.is_empty() || until_settled <= after) {
-        return Ok(Next::Look { after: until_settled, kinds: unsettled(history, situation).collect() });
-    }
-    Ok(Next::Look { after, kinds })
+    Ok(match look {
+        Some((after, kinds)) if !is_held || after < until_settled => Next::Look { after, kinds },
+        _ => Next::Look { after: until_settled, kinds: unsettled(history, situation).collect() },
+    })
 }
 
 /// The kinds that were not observed since an absence counts as proof.
@@ -189,6 +191,9 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
         Attempted::Refused { since, cause: Cause::Denied, .. } => {
             history.has_looked(step.id.kind, attempt.last + attempt.last.saturating_sub(*since))
         }
+        _ if attempt.is_for_users_that_are_gone(step.id.kind) => {
+            situation.now.mono >= attempt.last + DELETE_AGAIN
+        }
         // One look lies between two tries.
         Attempted::Refused { .. } | Attempted::CutShort => history.has_looked(step.id.kind, attempt.last),
     };
@@ -207,50 +212,12 @@ fn judge(step: &Step, history: &History, situation: &Situation<'_>) -> Result<Ju
     Ok(if again { Judged::Take } else { Judged::Skip })
 }
 
-/// The next observation: of pending resources, and of the kinds that may hold the unseen cause of a refusal. The users of a
-/// resource are of later kinds.
-fn next_look(plan: &Plan, history: &History, situation: &Situation<'_>) -> (Duration, BTreeSet<Kind>) {
-    let unseen = history
-        .attempts
-        .iter()
-        .filter(|(_, attempt)| matches!(&attempt.result, Attempted::Refused { cause: Cause::Unseen, .. }));
-    let users = unseen.flat_map(|(id, _)| situation.kinds.iter().copied().filter(|kind| *kind > id.kind));
-    let settling = plan.settling.iter().map(|(id, _)| id);
-    let has_failed = |step: &Step| history.failure(&step.id, step.action.as_str()).is_some();
-    let ready = plan.ready().filter(|step| !has_failed(step) && !is_unsettled(step, history, situation));
-    let pending: Vec<_> = settling.chain(ready.map(|step| &step.id)).collect();
-    let (idle, useful): (Vec<_>, Vec<_>) =
-        pending.into_iter().partition(|id| is_idle(id, plan, history, situation));
-    // Either nothing but these is left, or the rest waits for a failed step.
-    let pending = if useful.is_empty() { idle } else { useful };
-    history.next_look(&pending, &users.collect::<Vec<_>>(), situation)
-}
-
-/// Whether no step can follow from an observation of a pending resource: AWS works on one that is not wanted, and another one
-/// has to be deleted before it; or AWS works on the last change of one that is wanted, and no step waits for it.
-fn is_idle(id: &ResourceId, plan: &Plan, history: &History, situation: &Situation<'_>) -> bool {
-    let attempt = history.attempts.get(id);
-    if attempt.is_some_and(Attempt::is_refused) {
-        return false;
-    }
-    let existing = situation.inventory.get(id);
-    let Some(desired) = situation.desired.iter().find(|desired| desired.id == *id) else {
-        let mut referrers = situation.inventory.referrers(id);
-        return referrers.any(|referrer| situation.owner.owns(&referrer.tags));
-    };
-    let is_last_change = match existing {
-        Some(existing) => matches!(existing.phase, Phase::Settling(_)) && desired.drift(existing).is_empty(),
-        None => attempt.is_some_and(Attempt::is_accepted),
-    };
-    is_last_change && !plan.steps.iter().any(|step| step.after.contains(id))
-}
-
 /// Enters the result of an accepted step into the inventory, if it needs no observation: a deletion that is complete, changed
 /// tags, a creation whose result the spec determines. Returns whether it did.
 pub fn enter(step: &Step, desired: &[Desired], inventory: &mut Inventory, now: &Now) -> bool {
     let desired = desired.iter().find(|desired| desired.id == step.id);
     match (&step.action, desired) {
-        (Action::Delete, _) if step.id.kind.traits().soonest_gone.is_zero() => inventory.remove(&step.id),
+        (Action::Delete, _) if step.id.kind.traits().goes.is_nothing() => inventory.remove(&step.id),
         (Action::Update(changes), Some(desired)) if changes.iter().all(Change::is_of_tag) => {
             inventory.change_tags(desired);
         }

@@ -33,11 +33,12 @@ for_each_kind!(kind_enum);
 pub struct Traits {
     /// The kind in messages.
     pub noun: &'static str,
-    /// The shortest time in which AWS has been seen to complete a creation or an update; zero if a change is complete once
-    /// it has been accepted. Nothing is observed earlier.
-    pub soonest: Duration,
-    /// The same for disabling and deleting.
-    pub soonest_gone: Duration,
+    /// How long a creation or an update takes.
+    pub settles: Takes,
+    /// How long it takes to disable it; nothing if it is deleted without that.
+    pub stops: Takes,
+    /// How long a deletion takes.
+    pub goes: Takes,
     /// The quota per account and region.
     pub quota: Option<usize>,
     /// Whether instances use it until they terminate, so that it is deleted only after the last compute environment.
@@ -48,10 +49,37 @@ pub struct Traits {
     /// Whether an update may detach a resource from it that is in use. Such an update requires an observation after the
     /// read lag too, because an older one may not show that the resource was attached.
     pub update_detaches: bool,
+    /// How long AWS may still find users of it that are gone. A deletion that it refuses because of them is tried again without a
+    /// look for that time.
+    pub finds_users_for: Duration,
     /// Whether it needs its references until it is deleted; a queue can be detached from its environments.
     pub keeps_references: bool,
     /// The feature that must be deployed with the function for creating one.
     pub feature: Option<Feature>,
+}
+
+/// How long AWS takes for a change once it has accepted it; nothing if the change is complete then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// The shortest time that has been seen. Nothing is observed earlier.
+    pub least: Duration,
+    /// The time after which most such changes are complete.
+    pub most: Duration,
+}
+
+impl Takes {
+    /// A change that is complete once AWS has accepted it.
+    pub const NOTHING: Self = Self::seconds(0, 0);
+
+    /// From `least` to `most` seconds.
+    pub const fn seconds(least: u64, most: u64) -> Self {
+        Self { least: Duration::from_secs(least), most: Duration::from_secs(most) }
+    }
+
+    /// Whether the change is complete once AWS has accepted it.
+    pub fn is_nothing(&self) -> bool {
+        self.most.is_zero()
+    }
 }
 
 /// A feature of the function that its deployer can disable.

@@ -4,7 +4,7 @@ use super::{Situation, is_young, recreates};
 use crate::error::{Error, Result, ServiceError, chain};
 use crate::plan::{Action, Plan, Step};
 use crate::registry::Desired;
-use crate::resource::{Kind, ResourceId};
+use crate::resource::{Kind, ResourceId, Takes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long tag-based permissions may take to know a new resource.
 const TAG_LAG: Duration = Duration::from_mins(1);
-/// Kinds that are due within this time are observed together.
-const TOGETHER: Duration = Duration::from_millis(500);
 
 /// The attempts and observations of one invocation on one forge. The ages of resources come from AWS.
 #[derive(Debug, Default)]
@@ -24,11 +22,11 @@ pub struct History {
     /// The resources whose deletion AWS has accepted.
     pub deleted: BTreeSet<ResourceId>,
     /// The start of the last observation of each kind.
-    looked: BTreeMap<Kind, Duration>,
+    pub(super) looked: BTreeMap<Kind, Duration>,
     /// When each kind was last written to, if the result is not known without an observation.
-    written: BTreeMap<Kind, Duration>,
-    progress: Duration,
-    looks: u32,
+    pub(super) written: BTreeMap<Kind, Duration>,
+    pub(super) progress: Duration,
+    pub(super) looks: u32,
     /// The last attempt to create each resource, whatever its result.
     begun: BTreeMap<ResourceId, Duration>,
     /// The last attempt to stop or delete each resource, whatever its result.
@@ -77,12 +75,24 @@ impl Attempt {
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.result, Attempted::Refused { .. } | Attempted::CutShort)
     }
+
+    /// Whether something refused it that may not have been observed yet.
+    pub(super) fn has_unseen_cause(&self, kind: Kind) -> bool {
+        matches!(self.result, Attempted::Refused { cause: Cause::Unseen, .. })
+            && !self.is_for_users_that_are_gone(kind)
+    }
+
+    /// Whether AWS refused a deletion for users that are gone, as far as is known.
+    pub(super) fn is_for_users_that_are_gone(&self, kind: Kind) -> bool {
+        let Attempted::Refused { since, cause: Cause::Unseen, .. } = self.result else { return false };
+        self.action == Action::Delete && self.last.saturating_sub(since) < kind.traits().finds_users_for
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Attempted {
-    /// AWS accepted it; when that may first be complete.
-    Accepted { soonest: Duration },
+    /// AWS accepted it; how long it takes.
+    Accepted { takes: Takes },
     /// A transient refusal; since when, and why.
     Refused { since: Duration, reason: String, cause: Cause },
     /// AWS refused it for good.
@@ -170,10 +180,11 @@ impl History {
                 self.note_success(step, situation);
                 let traits = step.id.kind.traits();
                 let takes = match step.action {
-                    Action::Disable | Action::Delete => traits.soonest_gone,
-                    Action::Create | Action::Update(_) | Action::Repair(_) => traits.soonest,
+                    Action::Disable => traits.stops,
+                    Action::Delete => traits.goes,
+                    Action::Create | Action::Update(_) | Action::Repair(_) => traits.settles,
                 };
-                let result = Attempted::Accepted { soonest: now + takes };
+                let result = Attempted::Accepted { takes };
                 self.attempts
                     .insert(step.id.clone(), Attempt { action, last: now, tries: tries + 1, result });
                 return None;
@@ -281,59 +292,6 @@ impl History {
             _ => None,
         });
         plan.pending().into_iter().chain(refused).chain(self.failures().map(chain)).collect()
-    }
-
-    /// The next observation of pending resources, and of kinds: the pause before it, and the kinds that are due then.
-    ///
-    /// A resource is observed one interval after AWS may first have completed an accepted change of it, and then at intervals:
-    /// a look at the very first moment would hardly ever find it completed. If a change is complete once it has been accepted,
-    /// it is observed at once.
-    pub(super) fn next_look(
-        &self,
-        pending: &[&ResourceId],
-        kinds: &[Kind],
-        situation: &Situation<'_>,
-    ) -> (Duration, BTreeSet<Kind>) {
-        let interval = self.interval(situation);
-        let at = |times: &BTreeMap<Kind, Duration>, kind| times.get(&kind).copied().unwrap_or_default();
-        let again = |kind| at(&self.looked, kind).max(at(&self.written, kind)) + interval;
-        let due = |id: &ResourceId| match self.attempts.get(id) {
-            Some(Attempt { result: Attempted::Accepted { soonest }, last, .. }) => {
-                let first = if soonest == last { *soonest } else { *soonest + interval };
-                if at(&self.looked, id.kind) <= *last { first } else { again(id.kind).max(first) }
-            }
-            _ => again(id.kind),
-        };
-        let all: Vec<(Kind, Duration)> = pending
-            .iter()
-            .map(|id| (id.kind, due(id)))
-            .chain(kinds.iter().map(|kind| (*kind, again(*kind))))
-            .collect();
-        let now = situation.now.mono;
-        let first = all.iter().map(|(_, due)| *due).min().unwrap_or_default().max(now);
-        let due = all.into_iter().filter(|(_, due)| *due <= first + TOGETHER);
-        (first.saturating_sub(now), due.map(|(kind, _)| kind).collect())
-    }
-
-    /// The interval between observations.
-    ///
-    /// Four seconds if all is deleted, otherwise two for half a minute and then five; and twelve for changes that take more than
-    /// two minutes. It grows with the number of environments and queues of the account in transition, because all share 50
-    /// calls per second with Nextflow. The forge's ID determines the jitter.
-    fn interval(&self, situation: &Situation<'_>) -> Duration {
-        let waited = situation.now.mono.saturating_sub(self.progress).as_secs();
-        let base = match waited {
-            120.. => 12.0,
-            _ if situation.desired.is_empty() => 4.0,
-            30.. => 5.0,
-            _ => 2.0,
-        };
-        #[allow(clippy::cast_precision_loss)] // at most a hundred
-        let crowd = situation.inventory.in_transition() as f64 * 0.15;
-        let seed =
-            situation.seed.bytes().fold(self.looks, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
-        let jitter = 0.9 + 0.2 * f64::from(seed % 1000) / 1000.0;
-        Duration::from_secs_f64(f64::max(base, crowd) * jitter)
     }
 }
 

@@ -3,8 +3,10 @@
 use super::*;
 use crate::desired::tests::{context, forge_of, network, properties};
 use crate::error::ServiceError;
+use crate::next::history::Attempt;
 use crate::plan::plan;
 use crate::registry::Observed;
+use crate::resource::Phase;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -154,45 +156,6 @@ fn a_forge_that_the_account_has_no_room_for_is_refused_before_anything_is_made()
     let account = crate::resource::AccountUse { total: 51, ..Default::default() };
     inventory.replace(Kind::ComputeEnvironment, crate::resource::Listing { found: Vec::new(), account });
     assert!(refuse(&Plan::default(), &inventory).is_ok(), "what makes none needs no room");
-}
-
-/// The next observation after these steps were accepted ten seconds ago, of a forge that is to go.
-fn after_deleting(accepted: &[(Kind, &str, Action)], inventory: &Inventory, at: u64) -> (u64, Vec<Kind>) {
-    let owner = context().owner;
-    let mut history = History::default();
-    history.note_look(&all(), S(100));
-    let situation = |at| situation(&[], inventory, &owner, at, 0);
-    for (kind, name, action) in accepted {
-        let id = ResourceId::new(*kind, *name);
-        let step = Step { id, action: action.clone(), why: String::new(), after: Vec::new() };
-        history.note_step(&step, Ok(()), &situation(100));
-        history.note_unseen(&step, S(100));
-    }
-    let plan = plan(&[], inventory, &owner);
-    match next(&plan, &history, &situation(at)).unwrap() {
-        Next::Look { after, kinds } => (after.as_secs(), kinds.into_iter().collect()),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn nothing_is_observed_before_it_can_have_changed_or_while_another_has_to_go_first() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let of = |kind: Kind, inventory: &Inventory| -> Vec<String> {
-        let all = inventory.resources.keys().filter(|id| id.kind == kind);
-        all.map(|id| id.name.clone()).collect()
-    };
-    let (queues, environments) = (of(Kind::JobQueue, &inventory), of(Kind::ComputeEnvironment, &inventory));
-    let mut accepted: Vec<_> =
-        queues.iter().map(|name| (Kind::JobQueue, name.as_str(), Action::Disable)).collect();
-    accepted
-        .extend(environments.iter().map(|name| (Kind::ComputeEnvironment, name.as_str(), Action::Disable)));
-    // Two seconds, and an interval of about four.
-    assert_eq!(after_deleting(&accepted, &inventory, 100), (5, vec![Kind::JobQueue]));
-    inventory.resources.retain(|id, _| id.kind != Kind::JobQueue);
-    let environments_only = &accepted[queues.len()..];
-    assert_eq!(after_deleting(environments_only, &inventory, 100), (13, vec![Kind::ComputeEnvironment]));
-    assert_eq!(after_deleting(environments_only, &inventory, 105), (8, vec![Kind::ComputeEnvironment]));
 }
 
 #[test]
@@ -353,65 +316,6 @@ fn after_a_refusal_because_of_something_unseen_the_kinds_that_may_use_the_resour
         Next::Look { kinds, .. } => assert_eq!(kinds, all()),
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn a_resource_that_aws_works_on_is_not_looked_at_while_nothing_can_follow() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let id = environment(&inventory);
-    let queue = inventory.referrers(&id).next().unwrap().id.clone();
-    let owner = context().owner;
-    let history = |result| {
-        let mut history = History::default();
-        let attempt = Attempt { action: Action::Disable, last: S(100), tries: 1, result };
-        history.attempts.insert(id.clone(), attempt);
-        history
-    };
-    let accepted = history(Attempted::Accepted { soonest: S(100) });
-    let cut = history(Attempted::CutShort);
-    let desired = |id: &ResourceId| [Desired::as_it_is(inventory.get(id).unwrap())];
-    let idle = |id: &ResourceId, history: &History, desired: &[Desired], inventory: &Inventory| {
-        is_idle(id, &Plan::default(), history, &situation(desired, inventory, &owner, 100, 0))
-    };
-    assert!(idle(&id, &accepted, &[], &inventory));
-    assert!(idle(&id, &accepted, &desired(&queue), &inventory));
-    assert!(!idle(&queue, &accepted, &[], &inventory), "nothing refers to it");
-    assert!(!idle(&id, &accepted, &desired(&id), &inventory), "it is wanted");
-    assert!(!idle(&id, &cut, &[], &inventory), "its step is to be taken again");
-    inventory.resources.get_mut(&queue).unwrap().tags.clear();
-    assert!(!idle(&id, &accepted, &[], &inventory), "another owner's queue does not go");
-}
-
-/// The queue of the head jobs is not looked at while the environment of the work queue is made: nothing would follow.
-#[test]
-fn the_last_change_of_a_resource_that_no_step_waits_for_is_looked_at_last() {
-    let mut inventory = forge_of(&properties(json!({})));
-    let (desired, _) = wanted(&inventory);
-    let queue = first(&inventory, Kind::JobQueue);
-    let owner = context().owner;
-    let idle = |inventory: &Inventory, history: &History, after: &[ResourceId]| {
-        let other = Step { after: after.to_vec(), ..step(&environment(inventory), Action::Delete) };
-        let plan = Plan { steps: vec![other], ..Plan::default() };
-        is_idle(&queue, &plan, history, &situation(&desired, inventory, &owner, 100, 0))
-    };
-    let mut in_phase = |phase: Phase| {
-        inventory.resources.get_mut(&queue).unwrap().phase = phase;
-        inventory.clone()
-    };
-    let settling = in_phase(Phase::Settling("CREATING".to_owned()));
-    let none = History::default();
-    assert!(idle(&settling, &none, &[]));
-    assert!(!idle(&settling, &none, std::slice::from_ref(&queue)), "a step waits for it");
-    assert!(!idle(&in_phase(Phase::Deleting("DELETING".to_owned())), &none, &[]), "it is made again");
-    let mut changed = settling.clone();
-    changed.resources.get_mut(&queue).unwrap().tags.remove("towerforge:logical-id");
-    assert!(!idle(&changed, &none, &[]), "another change follows");
-    inventory.remove(&queue);
-    assert!(!idle(&inventory, &none, &[]), "it is to be made");
-    let mut accepted = History::default();
-    let at = situation(&desired, &inventory, &owner, 100, 0);
-    accepted.note_step(&step(&queue, Action::Create), Ok(()), &at);
-    assert!(idle(&inventory, &accepted, &[]));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! hash of all other fields, and a change of these creates another environment beside it.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// Batch compute environments.
@@ -175,12 +175,14 @@ impl Resource for ComputeEnvironment {
     const KIND: Kind = Kind::ComputeEnvironment;
     const TRAITS: Traits = Traits {
         noun: "compute environment",
-        soonest: Duration::from_secs(5),
-        soonest_gone: Duration::from_secs(10),
+        settles: Takes::seconds(5, 20),
+        stops: Takes::seconds(10, 55),
+        goes: Takes::seconds(10, 60),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::from_secs(12),
         keeps_references: true,
         feature: None,
     };

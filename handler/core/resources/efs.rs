@@ -4,7 +4,7 @@
 //! one.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -96,12 +96,14 @@ impl Resource for Efs {
     const KIND: Kind = Kind::Efs;
     const TRAITS: Traits = Traits {
         noun: "EFS file system",
-        soonest: Duration::from_secs(4),
-        soonest_gone: Duration::from_secs(4),
+        settles: Takes::seconds(4, 90),
+        stops: Takes::NOTHING,
+        goes: Takes::seconds(4, 30),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: Some(Feature::Efs),
     };

@@ -5,7 +5,7 @@
 
 use crate::error::ServiceError;
 use crate::name::{STACK_TAG, hash8};
-use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Feature, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// FSx for Lustre file systems.
@@ -111,12 +111,14 @@ impl Resource for Fsx {
     const KIND: Kind = Kind::Fsx;
     const TRAITS: Traits = Traits {
         noun: "FSx file system",
-        soonest: Duration::from_mins(1),
-        soonest_gone: Duration::from_mins(1),
+        settles: Takes::seconds(60, 480),
+        stops: Takes::NOTHING,
+        goes: Takes::seconds(60, 300),
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: Some(Feature::Fsx),
     };

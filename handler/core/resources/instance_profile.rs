@@ -1,7 +1,7 @@
 //! IAM instance profiles, which pass a role to EC2 instances.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// IAM instance profiles.
@@ -66,12 +66,14 @@ impl Resource for InstanceProfile {
     const KIND: Kind = Kind::InstanceProfile;
     const TRAITS: Traits = Traits {
         noun: "instance profile",
-        soonest: Duration::ZERO,
-        soonest_gone: Duration::ZERO,
+        settles: Takes::NOTHING,
+        stops: Takes::NOTHING,
+        goes: Takes::NOTHING,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: None,
     };

@@ -2,7 +2,7 @@
 
 use super::name_of;
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// Why Batch may find a RUNNABLE job unschedulable.
@@ -142,12 +142,15 @@ impl Resource for JobQueue {
     const KIND: Kind = Kind::JobQueue;
     const TRAITS: Traits = Traits {
         noun: "job queue",
-        soonest: Duration::from_secs(2),
-        soonest_gone: Duration::from_secs(2),
+        settles: Takes::seconds(2, 20),
+        stops: Takes::seconds(2, 30),
+        // With the time for which Batch still finds its relationship to an environment.
+        goes: Takes::seconds(2, 50),
         quota: Some(50),
         outlives_instances: false,
         rests_on_absence: false,
         update_detaches: true,
+        finds_users_for: Duration::ZERO,
         keeps_references: false,
         feature: None,
     };

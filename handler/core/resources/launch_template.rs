@@ -3,7 +3,7 @@
 //! An environment with a custom service role never uses a new version of its template, so versions would be useless.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// EC2 launch templates.
@@ -99,12 +99,14 @@ impl Resource for LaunchTemplate {
     const KIND: Kind = Kind::LaunchTemplate;
     const TRAITS: Traits = Traits {
         noun: "launch template",
-        soonest: Duration::ZERO,
-        soonest_gone: Duration::ZERO,
+        settles: Takes::NOTHING,
+        stops: Takes::NOTHING,
+        goes: Takes::NOTHING,
         quota: None,
         outlives_instances: false,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: None,
     };

@@ -1,7 +1,7 @@
 //! CloudWatch log groups for the agent on a forge's instances.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, TagChanges, Tags, Takes, Traits};
 use std::time::Duration;
 
 /// CloudWatch log groups.
@@ -73,12 +73,14 @@ impl Resource for LogGroup {
     const KIND: Kind = Kind::LogGroup;
     const TRAITS: Traits = Traits {
         noun: "log group",
-        soonest: Duration::ZERO,
-        soonest_gone: Duration::ZERO,
+        settles: Takes::NOTHING,
+        stops: Takes::NOTHING,
+        goes: Takes::NOTHING,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: None,
     };

@@ -4,7 +4,7 @@
 //! concurrently.
 
 use crate::error::ServiceError;
-use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Traits};
+use crate::resource::{Change, Kind, MutatingCall, Resource, ResourceId, TagChanges, Tags, Takes, Traits};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -109,12 +109,14 @@ impl Resource for Role {
     const KIND: Kind = Kind::Role;
     const TRAITS: Traits = Traits {
         noun: "role",
-        soonest: Duration::ZERO,
-        soonest_gone: Duration::ZERO,
+        settles: Takes::NOTHING,
+        stops: Takes::NOTHING,
+        goes: Takes::NOTHING,
         quota: None,
         outlives_instances: true,
         rests_on_absence: true,
         update_detaches: false,
+        finds_users_for: Duration::ZERO,
         keeps_references: true,
         feature: None,
     };

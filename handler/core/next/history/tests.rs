@@ -138,59 +138,6 @@ fn what_is_pending_is_named_with_the_reasons() {
     );
 }
 
-/// The pause before a kind is looked at again that was looked at just now, in milliseconds.
-fn pause(seed: &str, deletes: bool, waited: u64, in_transition: usize, looks: u32) -> u128 {
-    let mut inventory = forge_of(&properties(json!({})));
-    let desired: Vec<Desired> = inventory.resources.values().map(Desired::as_it_is).collect();
-    let account = crate::resource::AccountUse { in_transition, ..Default::default() };
-    inventory.replace(Kind::Efs, crate::resource::Listing { found: Vec::new(), account });
-    let owner = context().owner;
-    let desired = if deletes { &[] } else { &desired[..] };
-    let at = Situation { seed, ..situation(desired, &inventory, &owner, waited, 0) };
-    let mut history = History::default();
-    for _ in 0..looks {
-        history.note_look(&all(), S(waited));
-    }
-    let (pause, kinds) = history.next_look(&[], &[Kind::Role], &at);
-    assert_eq!(kinds, BTreeSet::from([Kind::Role]));
-    pause.as_millis()
-}
-
-#[test]
-fn the_pauses_between_looks_grow_with_the_wait_and_with_the_crowd() {
-    let about = |seconds: u64, pause: u128| {
-        let least = u128::from(seconds) * 900;
-        (least..=least * 11 / 9).contains(&pause)
-    };
-    for (waited, making, deleting) in [(0, 2, 4), (29, 2, 4), (30, 5, 4), (119, 5, 4), (120, 12, 12)] {
-        assert!(about(making, pause("Cafe", false, waited, 0, 1)), "made for {waited} s");
-        assert!(about(deleting, pause("Cafe", true, waited, 0, 1)), "deleted for {waited} s");
-    }
-    assert!(about(15, pause("Cafe", false, 0, 100, 1)), "a hundred resources are in transition");
-}
-
-/// Forges that are made at once do not all look at once.
-#[test]
-fn the_pauses_of_two_forges_and_of_two_looks_differ() {
-    let forges = ["Cafe", "Lab7", "Genomics", "Proteomics"];
-    let pauses: BTreeSet<u128> =
-        (1..=4).flat_map(|looks| forges.map(|forge| pause(forge, false, 200, 0, looks))).collect();
-    assert_eq!(pauses.len(), 16);
-    assert!(pauses.last().unwrap() - pauses.first().unwrap() > 1000, "{pauses:?}");
-}
-
-#[test]
-fn what_was_seen_after_it_was_accepted_is_seen_again_only_after_a_pause() {
-    let inventory = forge_of(&properties(json!({})));
-    let owner = context().owner;
-    let queue = first(&inventory, Kind::JobQueue);
-    let mut history = History::default();
-    history.note_step(&step(&queue, Action::Disable), Ok(()), &situation(&[], &inventory, &owner, 100, 0));
-    history.note_look(&all(), S(103));
-    let at = situation(&[], &inventory, &owner, 103, 0);
-    assert!(history.next_look(&[&queue], &[], &at).0 > S(1));
-}
-
 /// A limit that follows the jobs of an environment converges, however often it is changed.
 #[test]
 fn an_update_to_other_values_is_not_the_same_update_again() {
