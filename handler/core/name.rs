@@ -108,6 +108,21 @@ impl RoleKind {
             Self::Fargate => "FargateRole",
         }
     }
+
+    /// The inline policy of a role, made of one or more documents of `policies/`. It is one policy, so that one call changes all
+    /// rights of a role. Forge calls that of the instances and of the head job `nextflow-policy` too. The fleet's role has none.
+    pub fn inline_policy(self) -> &'static str {
+        match self {
+            Self::Instance | Self::Fargate => "nextflow-policy",
+            Self::Execution => "secrets-policy-execution-role",
+            Self::Service | Self::Fleet => "kms-policy",
+        }
+    }
+
+    /// Whether the role has its inline policy in every forge.
+    pub fn always_has_inline_policy(self) -> bool {
+        matches!(self, Self::Instance | Self::Fargate)
+    }
 }
 
 /// The pools of compute environments of a forge, each a sequence of generations.

@@ -12,12 +12,13 @@ use tower_forge_core::resources::role::{Call, Observed};
 
 /// Looks for all roles of a forge. The policies of another owner's role are not read.
 pub(crate) async fn list(services: &Services, names: &Names) -> Result<Listing<Observed>> {
-    let roles = RoleKind::ALL.map(|kind| find(services, names, names.role(kind)));
+    let roles = RoleKind::ALL.map(|kind| find(services, names, kind));
     let found = futures_util::future::try_join_all(roles).await?;
     Ok(Listing::of(found.into_iter().flatten().collect()))
 }
 
-async fn find(services: &Services, names: &Names, name: String) -> Result<Option<Found<Observed>>> {
+async fn find(services: &Services, names: &Names, kind: RoleKind) -> Result<Option<Found<Observed>>> {
+    let name = names.role(kind);
     let found = match services.iam.get_role().role_name(&name).send().await.on("iam:GetRole", &name) {
         Err(err) if err.is_not_found() => return Ok(None),
         found => found?,
@@ -32,7 +33,7 @@ async fn find(services: &Services, names: &Names, name: String) -> Result<Option
         boundary: boundary.map(str::to_owned),
     };
     if tags.get(FORGE_TAG).map(String::as_str) == Some(names.id().as_str()) {
-        match policies(services, &name).await {
+        match policies(services, &name, kind).await {
             // It was deleted in between.
             Err(err) if err.is_not_found() => return Ok(None),
             policies => (observed.managed, observed.inline) = policies?,
@@ -48,24 +49,44 @@ async fn find(services: &Services, names: &Names, name: String) -> Result<Option
     }))
 }
 
-async fn policies(services: &Services, name: &str) -> Result<(BTreeSet<String>, BTreeMap<String, Value>)> {
+async fn policies(
+    services: &Services,
+    name: &str,
+    kind: RoleKind,
+) -> Result<(BTreeSet<String>, BTreeMap<String, Value>)> {
     let iam = &services.iam;
     let managed = async {
         let pages = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
         let attached = pages.try_collect().await.on("iam:ListAttachedRolePolicies", name)?;
         Ok(attached.into_iter().filter_map(|policy| policy.policy_arn).collect())
     };
-    let inline = async {
-        let pages = iam.list_role_policies().role_name(name).into_paginator().items().send();
-        let policies = pages.try_collect().await.on("iam:ListRolePolicies", name)?;
-        let documents = policies.into_iter().map(|policy| async move {
-            let found = iam.get_role_policy().role_name(name).policy_name(&policy).send().await;
-            let found = found.on("iam:GetRolePolicy", name)?;
-            Ok::<_, Error>((policy, document(&found.policy_document)))
-        });
-        Ok(futures_util::future::try_join_all(documents).await?.into_iter().collect())
+    let get = async |policy: &str| {
+        let found = iam.get_role_policy().role_name(name).policy_name(policy).send().await;
+        Ok::<_, Error>(document(&found.on("iam:GetRolePolicy", name)?.policy_document))
     };
-    futures_util::future::try_join(managed, inline).await
+    // A policy that is surely there is read together with the list, which saves a round trip.
+    let expected = async {
+        if !kind.always_has_inline_policy() {
+            return Ok(None);
+        }
+        match get(kind.inline_policy()).await {
+            Err(err) if err.is_not_found() => Ok(None),
+            found => found.map(Some),
+        }
+    };
+    let listed = async {
+        let pages = iam.list_role_policies().role_name(name).into_paginator().items().send();
+        pages.try_collect().await.on("iam:ListRolePolicies", name)
+    };
+    let (managed, listed, mut expected): (_, Vec<String>, _) =
+        futures_util::future::try_join3(managed, listed, expected).await?;
+    let mut inline = BTreeMap::new();
+    for policy in listed {
+        let known = (policy == kind.inline_policy()).then(|| expected.take()).flatten();
+        let document = if let Some(known) = known { known } else { get(&policy).await? };
+        inline.insert(policy, document);
+    }
+    Ok((managed, inline))
 }
 
 /// IAM gives policy documents percent-encoded.

@@ -13,16 +13,6 @@ use crate::resources::role::{Observed, Role, Spec};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The inline policy of a role, made of one or more documents of `policies/`. It is one policy, so that one call changes all
-/// rights of a role. Forge calls that of the instances and of the head job `nextflow-policy` too. The fleet's role has none.
-fn policy_name(kind: RoleKind) -> &'static str {
-    match kind {
-        RoleKind::Instance | RoleKind::Fargate => "nextflow-policy",
-        RoleKind::Execution => "secrets-policy-execution-role",
-        RoleKind::Service | RoleKind::Fleet => "kms-policy",
-    }
-}
-
 /// The service role with the rights to a key that encrypts volumes although no property names it. If the account's default
 /// is not known, the role keeps the rights that it has.
 pub(super) fn with_default_key(
@@ -32,7 +22,7 @@ pub(super) fn with_default_key(
     observed: Option<&Observed>,
 ) -> registry::Spec {
     let registry::Spec::Role(spec) = spec else { return spec.clone() };
-    let name = policy_name(RoleKind::Service);
+    let name = RoleKind::Service.inline_policy();
     let policy = match network {
         Ok(network) => network.default_key.as_ref().and_then(|key| {
             let mut values = account_values(cx);
@@ -71,7 +61,7 @@ fn spec(cx: &Context, properties: &Properties, values: &Values, kind: RoleKind) 
     let mut managed: BTreeSet<String> = managed.into_iter().map(|name| aws_policy(cx, name)).collect();
     let policy = join(policies(properties, kind).into_iter().filter_map(|document| fill(document, values)));
     let mut inline: BTreeMap<String, Value> =
-        policy.into_iter().map(|policy| (policy_name(kind).to_owned(), policy)).collect();
+        policy.into_iter().map(|policy| (kind.inline_policy().to_owned(), policy)).collect();
     if kind == RoleKind::Instance {
         managed.extend(properties.instance_role_policies.iter().cloned());
         if !properties.instance_role_statements.is_empty() {
