@@ -17,28 +17,22 @@ pub(crate) async fn look_up(
     properties: &Properties,
     names: &Names,
 ) -> Result<Network> {
-    let (vpc, is_default_vpc) = vpc(services, region, properties).await?;
-    let in_vpc = std::slice::from_ref(&vpc);
-    let subnets = async {
-        match properties.subnets.as_slice() {
-            [] => subnets(services, region, "vpc-id", in_vpc).await,
-            ids => subnets(services, region, "subnet-id", ids).await,
-        }
-    };
     let groups = async {
         match properties.security_groups.as_slice() {
-            [] => {
-                let groups = security_groups(services, "vpc-id", in_vpc).await?;
-                Ok(groups.into_iter().filter(|group| group.name == "default").collect())
-            }
+            [] => security_groups(services, "group-name", &["default".to_owned()]).await,
             ids => security_groups(services, "group-id", ids).await,
         }
     };
-    let (subnets, groups, default_key): (_, Vec<SecurityGroup>, _) =
-        futures_util::future::try_join3(subnets, groups, default_key(services, properties)).await?;
+    let place = place(services, region, properties);
+    let (place, mut groups, default_key) =
+        futures_util::future::try_join3(place, groups, default_key(services, properties)).await?;
+    let Place { vpc, is_default: is_default_vpc, subnets } = place;
+    if properties.security_groups.is_empty() {
+        groups.retain(|group| group.vpc == vpc);
+    }
     let subnets = network::used(properties, subnets);
     let fsx = match &properties.fsx_subnet {
-        Some(id) => self::subnets(services, region, "subnet-id", std::slice::from_ref(id)).await?,
+        Some(id) => self::subnets(services, region, Some(("subnet-id", std::slice::from_ref(id)))).await?,
         None => Vec::new(),
     };
     let lustre_mount_name = match &properties.fsx_name {
@@ -96,39 +90,75 @@ async fn default_key(services: &Services, properties: &Properties) -> Result<Opt
     Ok(key.kms_key_id.filter(|key| !key.ends_with(MANAGED_BY_AWS)))
 }
 
-/// The VPC, and whether it is the default one.
-async fn vpc(services: &Services, region: &str, properties: &Properties) -> Result<(String, bool)> {
-    let filter = Filter::builder().name("is-default").values("true").build();
-    let found = services.ec2.describe_vpcs().filters(filter).send().await;
-    let found = found.on("ec2:DescribeVpcs", "default VPC")?;
-    let default = found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned);
-    let named = match (&properties.vpc_id, properties.subnets.first()) {
-        (Some(vpc), _) => Some(vpc.clone()),
-        (None, Some(given)) => {
-            let first = subnets(services, region, "subnet-id", std::slice::from_ref(given)).await?;
-            let vpc = first.into_iter().next().map(|subnet| subnet.vpc);
-            let fault = || format!("Subnets: given {given}, allowed: subnets of this account and region");
-            Some(vpc.ok_or_else(|| Error::Invalid(vec![fault()]))?)
-        }
-        (None, None) => None,
-    };
-    let is_default = named.is_none() || named == default;
-    named.or(default).map(|vpc| (vpc, is_default)).ok_or_else(|| {
-        let fault = "VpcId: missing, and this region has no default VPC; set VpcId or Subnets";
-        Error::Invalid(vec![fault.to_owned()])
-    })
+/// The VPC and its subnets, or those that the stack names.
+struct Place {
+    vpc: String,
+    /// Whether it is the default VPC.
+    is_default: bool,
+    subnets: Vec<Subnet>,
 }
 
-async fn subnets(services: &Services, region: &str, by: &str, values: &[String]) -> Result<Vec<Subnet>> {
-    let filter = Filter::builder().name(by).set_values(Some(values.to_vec())).build();
-    let pages = services.ec2.describe_subnets().filters(filter).into_paginator().items().send();
-    let found = pages.try_collect().await.on("ec2:DescribeSubnets", &values.join(","))?;
+async fn place(services: &Services, region: &str, properties: &Properties) -> Result<Place> {
+    let (named, given) = (&properties.vpc_id, properties.subnets.as_slice());
+    if let (None, []) = (named, given) {
+        return default_place(services, region).await;
+    }
+    let subnets = async {
+        match named {
+            Some(vpc) if given.is_empty() => {
+                subnets(services, region, Some(("vpc-id", std::slice::from_ref(vpc)))).await
+            }
+            _ => subnets(services, region, Some(("subnet-id", given))).await,
+        }
+    };
+    let (default, subnets) = futures_util::future::try_join(default_vpc(services), subnets).await?;
+    let of_first = || {
+        let first = subnets.iter().find(|subnet| given.first() == Some(&subnet.id));
+        first.map(|subnet| subnet.vpc.clone())
+    };
+    let vpc = named.clone().or_else(of_first).ok_or_else(|| {
+        let given = given.first().map_or("", String::as_str);
+        Error::Invalid(vec![format!("Subnets: given {given}, allowed: subnets of this account and region")])
+    })?;
+    Ok(Place { is_default: default.as_ref() == Some(&vpc), vpc, subnets })
+}
+
+/// The default VPC and its subnets, as a rule with one call.
+async fn default_place(services: &Services, region: &str) -> Result<Place> {
+    let mut all = subnets(services, region, None).await?;
+    let vpc = match network::default_vpc(&all) {
+        Some(vpc) => Some(vpc),
+        None => default_vpc(services).await?,
+    };
+    let vpc = vpc.ok_or_else(|| {
+        let fault = "VpcId: missing, and this region has no default VPC; set VpcId or Subnets";
+        Error::Invalid(vec![fault.to_owned()])
+    })?;
+    all.retain(|subnet| subnet.vpc == vpc);
+    Ok(Place { vpc, is_default: true, subnets: all })
+}
+
+async fn default_vpc(services: &Services) -> Result<Option<String>> {
+    let filter = filter("is-default", &["true".to_owned()]);
+    let found = services.ec2.describe_vpcs().filters(filter).send().await;
+    let found = found.on("ec2:DescribeVpcs", "default VPC")?;
+    Ok(found.vpcs().first().and_then(|vpc| vpc.vpc_id()).map(str::to_owned))
+}
+
+/// All subnets of the region, or those with certain values of a filter.
+async fn subnets(services: &Services, region: &str, by: Option<(&str, &[String])>) -> Result<Vec<Subnet>> {
+    let filter = by.map(|(name, values)| filter(name, values));
+    let what = by.map_or_else(|| "all".to_owned(), |(_, values)| values.join(","));
+    let pages = services.ec2.describe_subnets().set_filters(filter.map(|filter| vec![filter]));
+    let pages = pages.into_paginator().items().send();
+    let found = pages.try_collect().await.on("ec2:DescribeSubnets", &what)?;
     let subnet = |subnet: aws_sdk_ec2::types::Subnet| {
         let zone_name = subnet.availability_zone.unwrap_or_default();
         Some(Subnet {
             id: subnet.subnet_id?,
             vpc: subnet.vpc_id.unwrap_or_default(),
             zone: subnet.availability_zone_id.unwrap_or_else(|| zone_name.clone()),
+            is_default: subnet.default_for_az.unwrap_or_default(),
             is_regional: network::is_availability_zone(&zone_name, region) && subnet.outpost_arn.is_none(),
             zone_name,
         })
@@ -136,9 +166,13 @@ async fn subnets(services: &Services, region: &str, by: &str, values: &[String])
     Ok(found.into_iter().filter_map(subnet).collect())
 }
 
+fn filter(name: &str, values: &[String]) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.to_vec())).build()
+}
+
 async fn security_groups(services: &Services, by: &str, values: &[String]) -> Result<Vec<SecurityGroup>> {
-    let filter = Filter::builder().name(by).set_values(Some(values.to_vec())).build();
-    let pages = services.ec2.describe_security_groups().filters(filter).into_paginator().items().send();
+    let pages = services.ec2.describe_security_groups().filters(filter(by, values));
+    let pages = pages.into_paginator().items().send();
     let found = pages.try_collect().await.on("ec2:DescribeSecurityGroups", &values.join(","))?;
     let group = |group: aws_sdk_ec2::types::SecurityGroup| {
         let stack = group.tags().iter().find(|tag| tag.key() == Some("aws:cloudformation:stack-id"));

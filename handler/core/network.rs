@@ -76,9 +76,16 @@ pub struct Subnet {
     pub zone: String,
     /// The name of its zone, such as `eu-west-1a`.
     pub zone_name: String,
+    /// Whether it is the default subnet of its zone.
+    pub is_default: bool,
     /// Whether it is in an Availability Zone of the region, and not in a Local or Wavelength Zone or on an Outpost.
     /// Fargate and EFS are only there, and FSx with few exceptions.
     pub is_regional: bool,
+}
+
+/// The default VPC, by its subnets: only it has subnets that are the default of their zone. They may have been deleted.
+pub fn default_vpc(subnets: &[Subnet]) -> Option<String> {
+    subnets.iter().find(|subnet| subnet.is_default).map(|subnet| subnet.vpc.clone())
 }
 
 /// Whether a zone is an Availability Zone: its name is the region's with a letter. The name of a Local or Wavelength Zone
@@ -299,8 +306,17 @@ mod tests {
             vpc: "vpc-1".to_owned(),
             zone: format!("id of {zone_name}"),
             zone_name: zone_name.to_owned(),
+            is_default: false,
             is_regional: is_availability_zone(zone_name, "us-west-2"),
         }
+    }
+
+    #[test]
+    fn the_default_vpc_has_the_default_subnets() {
+        let default =
+            Subnet { vpc: "vpc-2".to_owned(), is_default: true, ..subnet("subnet-2", "us-west-2a") };
+        assert_eq!(default_vpc(&[subnet("subnet-1", "us-west-2a"), default]).as_deref(), Some("vpc-2"));
+        assert_eq!(default_vpc(&[subnet("subnet-1", "us-west-2a")]), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupBackend, SecurityGroupRule
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import parse_user_data
@@ -31,6 +32,14 @@ Shape = dict[str, Any]
 
 NAME = re.compile(r"[a-zA-Z0-9()./_-]{3,128}")
 PAGE = 200
+
+
+def own_subnet(backend: EC2Backend, vpc_id: str, cidr: str, zone: str) -> Subnet:
+    """A subnet that its account has created. Only a default subnet of the default VPC is the default of its zone (Amazon VPC
+    User Guide, "Default subnets"); for moto the first subnet in a zone is one in any VPC."""
+    subnet = backend.create_subnet(vpc_id, cidr, availability_zone=zone)
+    subnet.default_for_az = False
+    return subnet
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import batch_world
+import ec2
 import efs_world
 import fsx
 import iam_roles
@@ -224,7 +225,7 @@ def _shared_network(account_id: str, region: str) -> Shape:
     backend = ec2_backends[account_id][region]
     vpc = backend.create_vpc("10.20.0.0/16")
     subnets = [
-        backend.create_subnet(vpc.id, f"10.20.{number}.0/24", availability_zone=f"{region}{zone}")
+        ec2.own_subnet(backend, vpc.id, f"10.20.{number}.0/24", f"{region}{zone}")
         for number, zone in enumerate("ab")
     ]
     for each in (vpc, *subnets):

@@ -165,7 +165,7 @@ def _vpc(account_id: str, region: str, given: Shape) -> Shape:
     vpc = backend.create_vpc(given.get("cidr", "10.0.0.0/16"))
     base = vpc.cidr_block.rsplit(".", 2)[0]
     zones = enumerate(given.get("zones", [f"{region}a"]))
-    subnets = [backend.create_subnet(vpc.id, f"{base}.{i}.0/24", availability_zone=zone).id for i, zone in zones]
+    subnets = [ec2.own_subnet(backend, vpc.id, f"{base}.{i}.0/24", zone).id for i, zone in zones]
     groups = [group.id for group in backend.groups[vpc.id].values()]
     return {"id": vpc.id, "subnets": subnets, "security_groups": groups}
 
@@ -273,6 +273,16 @@ def _inhabitants(account_id: str, region: str, given: Shape) -> Shape:
     return made
 
 
+def _own_subnets(account_id: str, region: str, given: Shape) -> Shape:
+    """`zones`: a subnet in each in place of the default subnets, which the account has deleted from its default VPC."""
+    backend = ec2_backends[account_id][region]
+    vpc_id = backend.default_vpc.id
+    for each in [each for zone in backend.subnets.values() for each in zone.values() if each.vpc_id == vpc_id]:
+        backend.delete_subnet(each.id)
+    zones = enumerate(given["zones"])
+    return {"ids": [ec2.own_subnet(backend, vpc_id, f"172.31.{i}.0/24", zone).id for i, zone in zones]}
+
+
 _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "role": _role,
     "policy": _policy,
@@ -282,6 +292,7 @@ _MAKERS: dict[str, Callable[[str, str, Shape], Shape]] = {
     "queue": _queue,
     "scheduling_policy": _scheduling_policy,
     "vpc": _vpc,
+    "own_subnets": _own_subnets,
     "security_group": _security_group,
     "ec2_tags": _ec2_tags,
     "key_pair": _key_pair,

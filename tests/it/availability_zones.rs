@@ -93,3 +93,18 @@ async fn fargate_gets_as_many_subnets_as_it_takes() {
     stack.delete().await.expect_success();
     aws.assert_nothing_left().await;
 }
+
+#[tokio::test]
+async fn the_default_vpc_is_found_where_its_default_subnets_were_deleted() {
+    let aws = TestAccount::new().await;
+    aws.seed(json!({"vpc": {"zones": ["eu-west-1a"]}})).await;
+    let own = aws.seed(json!({"own_subnets": {"zones": ["eu-west-1a", "eu-west-1b"]}})).await;
+    let stack = aws.stack(json!({"WorkDir": "s3://my-bucket/work", "MaxCpus": 100}));
+    let id = stack.create().await.expect_success().physical_id;
+    let state = aws.state().await;
+    let work = &state.first_environment(&format!("TowerForge-{id}-work")).compute_resources["subnets"];
+    let is_own = |subnet: &Value| own["own_subnets"]["ids"].as_array().unwrap().contains(subnet);
+    assert!(work.as_array().unwrap().len() == 2 && work.as_array().unwrap().iter().all(is_own), "{work}");
+    stack.delete().await.expect_success();
+    aws.assert_nothing_left().await;
+}
