@@ -223,7 +223,7 @@ fn settings_of_queues_and_logs_are_aws_own() {
 #[test]
 fn retired_options_name_their_successor() {
     refused(
-        json!({ "EbsBlockSize": 50, "FusionEnabled": "true", "StorageType": "efs", "LustreId": "fs-1", "HeadQueue": "q", "LabelIds": [1] }),
+        json!({ "EbsBlockSize": 50, "FusionEnabled": "true", "StorageType": "efs", "LustreId": "fs-1", "HeadQueue": "q", "LabelIds": [1], "NvnmeStorageEnabled": true }),
         expect![[r#"
             EbsBlockSize: given 50, allowed: nothing; it belongs to EbsAutoScale, which is retired; use EbsBootSize
             FusionEnabled: given "true", allowed: false, or nothing; Fusion v1 is retired; use Fusion2Enabled with WaveEnabled
@@ -231,6 +231,7 @@ fn retired_options_name_their_successor() {
             LustreId: given "fs-1", allowed: nothing; it is retired; use FsxName, the file system's DNS name
             HeadQueue: given "q", allowed: nothing; the forge creates its queues; read the attribute HeadQueue
             LabelIds: given [1], allowed: nothing; they are labels of Seqera Platform; use Tags
+            NvnmeStorageEnabled: given true, allowed: nothing; the name is misspelt in Tower Forge; use NvmeStorageEnabled
         "#]],
     );
 }

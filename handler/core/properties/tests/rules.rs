@@ -158,6 +158,16 @@ fn spot_options_need_spot() {
 }
 
 #[test]
+fn a_share_needs_a_scheduling_policy() {
+    refused(
+        json!({ "ShareIdentifier": "blue" }),
+        expect![[r#"
+            ShareIdentifier: given "blue", allowed: only with SchedulingPolicyArn; a first-in, first-out queue refuses jobs with one
+        "#]],
+    );
+}
+
+#[test]
 fn vcpus_are_in_order() {
     refused(
         json!({ "MinCpus": 501 }),
@@ -231,14 +241,21 @@ fn one_file_system_of_each_sort() {
             FsxMount: given "/data/fast", allowed: a path apart from EfsMount; one mount would hide the other
         "#]],
     );
+    refused(
+        json!({ "EfsCreate": true, "FsxSize": 1200, "EfsMount": "/data/fast/home", "FsxMount": "/data/fast" }),
+        expect![[r#"
+            FsxMount: given "/data/fast", allowed: a path apart from EfsMount; one mount would hide the other
+        "#]],
+    );
 }
 
 #[test]
 fn lustre_options_fit_the_deployment_type() {
     refused(
-        json!({ "FsxDeploymentType": "SCRATCH_2", "FsxThroughput": 200 }),
+        json!({ "FsxDeploymentType": "SCRATCH_2", "FsxThroughput": 200, "FsxSubnet": "subnet-01234567" }),
         expect![[r#"
         FsxDeploymentType: given "SCRATCH_2", allowed: only with FsxSize; it applies to the file system that the forge creates
+        FsxSubnet: given "subnet-01234567", allowed: only with FsxSize; it applies to the file system that the forge creates
         FsxThroughput: given 200, allowed: only with FsxSize; it applies to the file system that the forge creates
     "#]],
     );
@@ -255,9 +272,9 @@ fn lustre_options_fit_the_deployment_type() {
     "#]],
     );
     refused(
-        json!({ "FsxSize": 3600 }),
+        json!({ "FsxSize": 1800 }),
         expect![[r#"
-        FsxSize: given 3600, allowed: 1200, or a multiple of 2400
+        FsxSize: given 1800, allowed: 1200, or a multiple of 2400
     "#]],
     );
 }
