@@ -15,8 +15,8 @@ const TOGETHER: Duration = Duration::from_millis(500);
 /// How many seconds of waiting a look is worth: while something is created or changed; while all is deleted; and when only
 /// the deletions are left after which nothing takes long, so that every second counts.
 const WORTH: f64 = 0.15;
-const WORTH_OF_DELETING: f64 = 0.5;
-const WORTH_OF_LAST_DELETIONS: f64 = 0.3;
+const WORTH_OF_DELETING: f64 = 0.6;
+const WORTH_OF_LAST_DELETIONS: f64 = 0.35;
 /// The shortest and the longest interval between looks, in seconds.
 const INTERVALS: (f64, f64) = (1.5, 12.0);
 
