@@ -120,7 +120,7 @@ const STATES: &[State] = &[
     }),
     ("a forge that is claimed", |key, by| vec![on(key, by.create.claim_forge("Cafe", None, NOW))]),
     ("a forge that is free", |key, by| {
-        let release = by.create.release_forge("Cafe", NOW);
+        let release = by.create.release_forge("Cafe", true, NOW);
         vec![on(key, by.create.claim_forge("Cafe", None, NOW)), on(key, release)]
     }),
     ("deleted", |_, by| {
@@ -151,7 +151,10 @@ fn updates(key: &str, by: &Claimants, seen: Option<&Item>) -> Vec<(String, Updat
         let name = |what: &str| format!("{what} of {}", claimant.stack_id);
         all.push((name("a claim on a forge"), on(key, claimant.claim_forge("Cafe", seen, NOW))));
         all.push((name("a late claim on a forge"), on(key, claimant.claim_forge("Cafe", seen, LATER))));
-        all.push((name("the end of a claim on a forge"), on(key, claimant.release_forge("Cafe", LATER))));
+        all.push((
+            name("the end of a claim on a forge"),
+            on(key, claimant.release_forge("Cafe", true, LATER)),
+        ));
     }
     for sweep in ["sweep/1", "sweep/2"] {
         all.push((format!("{sweep} claims at once"), claim_for_sweep(key, sweep, NOW)));

@@ -66,9 +66,11 @@ impl Claimant {
         }
     }
 
-    /// Releases the forge. The item then expires: it has no information that the tags lack.
-    pub fn release_forge(&self, forge: &str, now: Timestamp) -> Update {
+    /// Releases the forge. The item then expires: it has no information that the tags lack. If the holder has not `written`,
+    /// the next one need not wait until reads show that.
+    pub fn release_forge(&self, forge: &str, written: bool, now: Timestamp) -> Update {
         let mut update = super::release(&forge_key(forge), &self.by, now);
+        update.edits.retain(|edit| written || !matches!(edit, Edit::Set("wrote_at", _)));
         update.edits.push(Edit::Set("ttl", Value::N(now.secs() + super::KEPT)));
         update
     }

@@ -193,7 +193,12 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
     assert!(!claim_forge(&mut item, &theirs, now.as_ref()), "somebody is at work");
     let later = Claimant { signed: 20 + 3 * 3600, ..theirs.clone() };
     assert!(claim_forge(&mut item.clone(), &later, now.as_ref()), "nobody works for so long");
-    ours.release_forge("Lab7", Timestamp::from_secs(30)).apply(&mut item);
+    let mut unchanged = item.clone();
+    ours.release_forge("Lab7", false, Timestamp::from_secs(30)).apply(&mut unchanged);
+    assert_eq!(unchanged.as_ref().unwrap().get("busy"), Some(&Value::Bool(false)));
+    assert_eq!(unchanged.unwrap().get("wrote_at"), None, "nothing was written that reads may not show");
+    ours.release_forge("Lab7", true, Timestamp::from_secs(30)).apply(&mut item);
+    assert_eq!(item.as_ref().unwrap().get("wrote_at"), Some(&Value::N(30_000)));
     assert_eq!(item.as_ref().unwrap().get("ttl"), Some(&Value::N(30 + 604_800)), "kept for a week");
     for seen in [None, now.as_ref()] {
         assert!(
@@ -204,7 +209,7 @@ fn a_forge_that_another_stack_works_on_is_waited_for() {
     let now = seen(item.as_ref());
     assert!(claim_forge(&mut item, &theirs, now.as_ref()));
     assert!(claim_forge(&mut item, &theirs, now.as_ref()), "a retry after a lost answer wins again");
-    let late = ours.release_forge("Lab7", Timestamp::from_secs(40)).apply(&mut item);
+    let late = ours.release_forge("Lab7", true, Timestamp::from_secs(40)).apply(&mut item);
     assert!(matches!(late, Updated::Refused(_)));
 }
 

@@ -21,13 +21,18 @@ pub(super) struct ForgeHeld {
     id: ForgeId,
     /// Whether another stack can name the forge.
     is_shared: bool,
+    /// Whether the holder before had ended all its calls.
+    was_idle: bool,
+    /// This invocation's last write before it claimed the forge.
+    last_write: Option<Duration>,
 }
 
 impl<C: Cloud> Operation<'_, C> {
     /// Waits until no other stack changes the forge, then claims it; or returns the outcome without the forge.
     pub(super) async fn claim_forge(&self, id: &ForgeId) -> Result<Result<ForgeHeld, Outcome>> {
         if !self.intent.can_be_shared(id) {
-            return Ok(Ok(ForgeHeld { id: id.clone(), is_shared: false }));
+            let (is_shared, was_idle, last_write) = (false, true, self.last_write.get());
+            return Ok(Ok(ForgeHeld { id: id.clone(), is_shared, was_idle, last_write }));
         }
         let key = forge_key(id.as_str());
         let until = self.window.until;
@@ -41,9 +46,12 @@ impl<C: Cloud> Operation<'_, C> {
             let claim = self.claimant.claim_forge(id.as_str(), seen.as_ref(), self.cloud.now().wall);
             if let Updated::Done(old) = writer::update(self.cloud, &claim, until).await? {
                 let old = old.as_ref().map(Item::read);
+                let was_idle = old.as_ref().is_none_or(|old| !old.busy);
+                let last_write = self.last_write.get();
+                let held = ForgeHeld { id: id.clone(), is_shared: true, was_idle, last_write };
                 return Ok(match old.filter(|old| self.may_not_be_shown(old)) {
-                    Some(old) => self.wait_for_reads(id, &old).await,
-                    None => Ok(ForgeHeld { id: id.clone(), is_shared: true }),
+                    Some(old) => self.wait_for_reads(held, &old).await,
+                    None => Ok(held),
                 });
             }
             if self.cloud.now().mono + AGAIN >= until {
@@ -64,14 +72,15 @@ impl<C: Cloud> Operation<'_, C> {
 
     /// Waits until reads show everything that another stack did to the forge. Gives the forge back if there is no time
     /// for that.
-    async fn wait_for_reads(&self, id: &ForgeId, old: &Item) -> Result<ForgeHeld, Outcome> {
+    async fn wait_for_reads(&self, held: ForgeHeld, old: &Item) -> Result<ForgeHeld, Outcome> {
         let now = self.cloud.now();
         let since = old.wrote_at.map_or(Duration::MAX, |wrote_at| now.since(wrote_at));
         let wait = self.deployment.timing.read_lag.saturating_sub(since);
         if now.mono + wait <= self.window.until {
             self.cloud.sleep(wait).await;
-            return Ok(ForgeHeld { id: id.clone(), is_shared: true });
+            return Ok(held);
         }
+        let id = &held.id;
         let give_back = self.claimant.give_forge_back(id.as_str(), old);
         self.end_claim(id, &give_back).await;
         self.cloud.sleep(self.window.until.saturating_sub(now.mono)).await;
@@ -84,7 +93,8 @@ impl<C: Cloud> Operation<'_, C> {
         if !forge.is_shared || matches!(outcome, Ok(Outcome::Superseded { .. })) {
             return;
         }
-        let release = self.claimant.release_forge(forge.id.as_str(), self.cloud.now().wall);
+        let written = !forge.was_idle || forge.last_write != self.last_write.get();
+        let release = self.claimant.release_forge(forge.id.as_str(), written, self.cloud.now().wall);
         self.end_claim(&forge.id, &release).await;
     }
 
