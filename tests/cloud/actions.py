@@ -80,19 +80,26 @@ def key_of(resource: str) -> str:
     return f"{parts[2]}:{parts[5]}" if len(parts) == 6 else resource
 
 
-def tags_of(things: Things) -> dict[str, Tags]:
-    """The tags of all that an account has, by `key_of`."""
-    named = {
+TAGGED: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
+    "iam": {
         "roles": lambda each: key_of(each["arn"]),
         "instance_profiles": lambda each: f"iam:instance-profile/{each['name']}",
-        "launch_templates": lambda each: f"ec2:launch-template/{each['id']}",
+    },
+    "ec2": {"launch_templates": lambda each: f"ec2:launch-template/{each['id']}"},
+    "batch": {
         "compute_environments": lambda each: key_of(each["arn"]),
         "job_queues": lambda each: key_of(each["arn"]),
-        "efs": lambda each: f"elasticfilesystem:file-system/{each['id']}",
-        "fsx": lambda each: f"fsx:file-system/{each['id']}",
-        "log_groups": lambda each: f"logs:log-group:{each['name']}",
-    }
-    return {name(each): dict(each.get("tags") or {}) for kind, name in named.items() for each in things(kind)}
+    },
+    "efs": {"efs": lambda each: f"elasticfilesystem:file-system/{each['id']}"},
+    "fsx": {"fsx": lambda each: f"fsx:file-system/{each['id']}"},
+    "logs": {"log_groups": lambda each: f"logs:log-group:{each['name']}"},
+}
+"""The kinds of things that have tags, by the service that tags them; and `key_of` of each thing."""
+
+
+def tags_of(service: str, things: Things) -> dict[str, Tags]:
+    """The tags of all that an account has of a service, by `key_of`."""
+    return {key(each): dict(each.get("tags") or {}) for kind, key in TAGGED[service].items() for each in things(kind)}
 
 
 def _request_tags(tags: Any) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class _Account:
     documents: list[dict[str, Any]] | None = None
     trial: bool = False
     statements: list[language.Statement] = field(default_factory=list)
-    seen: dict[str, _Seen] = field(default_factory=dict)
+    # By the service, and by `actions.key_of`.
+    seen: dict[str, dict[str, _Seen]] = field(default_factory=dict)
 
 
 _accounts: dict[str, _Account] = {}
@@ -109,21 +110,23 @@ def put_policy(account_id: str, documents: list[dict[str, Any]] | None, trial: b
     account = _of(account_id)
     with locks.of(account_id):
         account.documents, account.statements, account.trial = documents, statements, trial
-        account.seen = {key: _Seen(tags, tags, 0) for key, tags in actions.tags_of(_things(account_id)).items()}
+        for service in actions.TAGGED:
+            tagged = actions.tags_of(service, _things(account_id))
+            account.seen[service] = {key: _Seen(tags, tags, 0) for key, tags in tagged.items()}
 
 
-def changed(account_id: str) -> None:
-    """Notes changed tags after anything may have changed; the caller holds the account's lock."""
+def changed(account_id: str, service: str) -> None:
+    """Notes changed tags after a call to a service, which tags only what is its own; the caller holds the account's lock."""
     account = _of(account_id)
-    if account.documents is None:
+    if account.documents is None or service not in actions.TAGGED:
         return
-    set_to, now, before = settings.for_account(account_id), settings.for_account(account_id).now(), account.seen
-    account.seen = {}
-    for key, tags in actions.tags_of(_things(account_id)).items():
+    set_to, now, before = settings.for_account(account_id), settings.for_account(account_id).now(), account.seen[service]
+    account.seen[service] = {}
+    for key, tags in actions.tags_of(service, _things(account_id)).items():
         old = before.get(key)
         if old is None or old.latest != tags:
             old = _Seen(old.visible(now) if old else {}, tags, now + set_to.duration("tag_lag"))
-        account.seen[key] = old
+        account.seen[service][key] = old
 
 
 def judge(call: Call, caller: Caller) -> list[Judgement]:
@@ -154,7 +157,8 @@ def _judge(ask: actions.Ask, caller: Caller, account: _Account) -> Judgement:
         "aws:ResourceAccount": caller.account,
         "aws:SecureTransport": "true",
     }
-    seen = account.seen.get(actions.key_of(ask.resource)) if ask.exists else None
+    key = actions.key_of(ask.resource)
+    seen = next((tagged[key] for tagged in account.seen.values() if key in tagged), None) if ask.exists else None
     known = seen.visible(settings.for_account(caller.account).now()) if seen else {}
     decision = language.decide(account.statements, ask.action, ask.resource, context | _tagged(ask, known))
     judgement = Judgement(ask.action, ask.resource, decision.allowed, decision.why, decision.hint, decision.by)

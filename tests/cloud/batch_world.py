@@ -147,7 +147,7 @@ class World:
 
     def jobs_on(self, environment: Environment) -> list[Job]:
         """The jobs that occupy an environment."""
-        return [job for job in self.jobs.values() if job.running and job.environment == environment.arn]
+        return [job for job in self.jobs.values() if job.environment == environment.arn and job.running]
 
     def desired_vcpus(self, environment: Environment) -> int:
         """The vCPUs of the environment's instances: as many as its jobs need, minvCpus at least."""

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import actions
 import authz
 import calls
 import faults
@@ -109,7 +110,8 @@ def _locked(module: str, function: str, *wanted: str) -> Route:
         with locks.of(account):
             result = getattr(_module(module), function)(account, *(given[each] for each in wanted))
         if function in ("seed", "drop"):
-            authz.changed(account)
+            for service in actions.TAGGED:
+                authz.changed(account, service)
         return {} if result is None else result
 
     return route

@@ -150,9 +150,8 @@ class Gate:
             except Exception as error:  # moto lacks it, or is wrong: say so to the caller as well
                 traceback.print_exc(file=sys.stderr)
                 response = wire.error(call, "InternalFailure", f"local cloud: {error!r}", 501)
-            # An item has no tags, and the snapshot that would be looked at costs more than the call.
-            if call.mutating and call.service != "dynamodb":
-                authz.changed(caller.account)
+            if call.mutating:
+                authz.changed(caller.account, call.service)
         if entry["fault"] == "kill_after":
             _kill(rule.pid)
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -128,14 +129,18 @@ def _sorted(shapes: list[Shape]) -> list[Shape]:
     return sorted(shapes, key=lambda each: (each["name"], each.get("region", "")))
 
 
+# Nobody changes a snapshot, so that two of them may share a document.
+_document = functools.lru_cache(maxsize=2000)(json.loads)
+
+
 def _role(role: Role) -> Shape:
     return {
         "name": role.name,
         "arn": role.arn,
         "path": role.path,
-        "trust": json.loads(role.assume_role_policy_document),
+        "trust": _document(role.assume_role_policy_document),
         "managed": sorted(role.managed_policies),
-        "inline": {name: json.loads(role.policies[name]) for name in sorted(role.policies)},
+        "inline": {name: _document(role.policies[name]) for name in sorted(role.policies)},
         "tags": pairs(role.tags),
         "boundary": role.permissions_boundary_arn,
     }
