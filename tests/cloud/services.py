@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import uuid
 from types import ModuleType
 from typing import Any
 
-from moto.core import responses
+import xmltodict
+from moto.core import errors, responses
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.core.utils import method_names_from_class
 
@@ -26,9 +28,11 @@ def modules() -> list[ModuleType]:
 
 
 def _work_out_once() -> None:
-    """Keeps two things that moto works out in each request: the methods of a class, and the backends of an account, which it
-    looks for among those of all accounts."""
+    """Keeps four things that moto works out in each request: the methods of a class, the errors of a service, whether a name
+    may stand in XML, and the backends of an account, which it looks for among those of all accounts."""
     responses.method_names_from_class = functools.cache(method_names_from_class)
+    errors.ErrorLookupFactory = functools.cache(errors.ErrorLookupFactory)
+    xmltodict._validate_name = functools.lru_cache(xmltodict._validate_name)  # noqa: SLF001
     new = BackendDict.__getitem__
 
     def of_account(self: BackendDict[Any], account_id: str) -> AccountSpecificBackend[Any]:
@@ -37,9 +41,16 @@ def _work_out_once() -> None:
     BackendDict.__getitem__ = of_account
 
 
+def _request_id(headers: dict[str, str]) -> str:
+    """A random UUID, as AWS's are; moto draws 52 letters one by one."""
+    headers["x-amzn-requestid"] = str(uuid.uuid4())
+    return headers["x-amzn-requestid"]
+
+
 def install() -> None:
     """Puts the semantics of every service on top of moto."""
     _work_out_once()
+    responses.gen_amzn_requestid_long = _request_id
     for module in modules():
         if hasattr(module, "install"):
             module.install()
