@@ -17,10 +17,11 @@ A test loses or alters items through the control API:
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import dynamodb_rules as rules
-from moto.core.responses import ActionResult
+from moto.core.common_types import TYPE_RESPONSE
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.responses import DynamoHandler
@@ -49,13 +50,13 @@ def begin(self: DynamoDBBackend, region_name: str, account_id: str) -> None:
     _make_table(self)
 
 
-def get_item(self: DynamoHandler) -> ActionResult:
+def get_item(self: DynamoHandler) -> TYPE_RESPONSE:
     """GetItem."""
     rules.check_key(self.dynamodb_backend.get_table(self.body["TableName"]), self.body["Key"])
-    return _moto["get_item"](self)
+    return _answer(_moto["get_item"](self).result)
 
 
-def update_item(self: DynamoHandler) -> ActionResult:
+def update_item(self: DynamoHandler) -> TYPE_RESPONSE:
     """UpdateItem: all of it, or nothing."""
     body, table = self.body, self.dynamodb_backend.get_table(self.body["TableName"])
     rules.check_key(table, body["Key"])
@@ -83,7 +84,12 @@ def update_item(self: DynamoHandler) -> ActionResult:
     table.items[key] = copy.deepcopy(table.items[key])
     if body.get("ReturnConsumedCapacity", "NONE") == "NONE":
         result.result.pop("ConsumedCapacity", None)
-    return result
+    return _answer(result.result)
+
+
+def _answer(result: Shape) -> TYPE_RESPONSE:
+    # Items are kept as they are written, so that moto need not ask the model of each attribute how to write it.
+    return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(result)
 
 
 def items(account_id: str, item_id: str) -> Shape:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import operator
+import pickle
 from collections.abc import Callable
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Any
@@ -31,6 +32,7 @@ from moto.dynamodb.parsing.ast_nodes import (
     ExpressionAttribute,
     ExpressionAttributeName,
     ExpressionAttributeValue,
+    Node,
     UpdateExpressionDeleteClause,
 )
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser
@@ -38,6 +40,7 @@ from moto.dynamodb.parsing.validators import (
     ActionCountValidator,
     ExpressionPathResolver,
     OverlappingPathsValidator,
+    UpdateExpressionValidator,
     UpdateHashRangeKeyValidator,
 )
 
@@ -62,7 +65,12 @@ def install() -> None:
     for sign in ("=", "<>", *_SIGNS):
         comparisons.COMPARATOR_CLASS[sign] = functools.partial(Comparison, sign)
     _moto["parse"] = ConditionExpressionParser.parse
+    _moto["parse_update"] = UpdateExpressionParser.make
+    _moto["processors"] = UpdateExpressionValidator.get_ast_processors
     _moto["resolve"] = ExpressionPathResolver.resolve_expression_path
+    UpdateExpressionParser.make = parse_update
+    Node.__deepcopy__ = lambda self, memo: pickle.loads(pickle.dumps(self))
+    UpdateExpressionValidator.get_ast_processors = processors_of_update
     ConditionExpressionParser.parse = parse_condition
     ConditionExpressionParser._lookup_expression_attribute_name = condition_name
     ConditionExpressionParser._lookup_expression_attribute_value = condition_value
@@ -121,6 +129,16 @@ def _comparable(value: Value) -> Comparable:
     return kind, content
 
 
+def parse_update(expression: str) -> Any:
+    """A tree of one's own, which moto changes; a call parses its expression three times."""
+    return pickle.loads(_parsed_update(expression))
+
+
+@functools.lru_cache
+def _parsed_update(expression: str) -> bytes:
+    return pickle.dumps(_moto["parse_update"](expression))
+
+
 def parse_condition(self: ConditionExpressionParser) -> Any:
     """An expression that cannot be parsed is a ValidationException; any white space is fine."""
     # No text stands in an expression, so every white space is one between words.
@@ -153,6 +171,12 @@ def read_of_path(self: ExpressionPathResolver, item: Any, path: Any) -> Any:
     return DDBTypedValue(copy.deepcopy(found.get_value())) if isinstance(found, DDBTypedValue) else found
 
 
+def processors_of_update(self: UpdateExpressionValidator) -> list[Any]:
+    """What moto checks and works out, without what `check_update` has checked."""
+    checked = (ActionCountValidator, OverlappingPathsValidator, UpdateHashRangeKeyValidator)
+    return [each for each in _moto["processors"](self) if not isinstance(each, checked)]
+
+
 def check_key(table: Table, key: dict[str, Value]) -> None:
     """A key has the table's attributes and types, and is not empty."""
     types = {each["AttributeName"]: each["AttributeType"] for each in table.attr}
@@ -165,7 +189,12 @@ def check_key(table: Table, key: dict[str, Value]) -> None:
 
 def check_update(table: Table, expression: str, names: dict[str, str], values: dict[str, Value]) -> None:
     """A wrong expression is refused whatever the item is, so also where the condition does not hold."""
-    tree = UpdateExpressionParser.make(expression)
+    _check_update(tuple(table.table_key_attrs), expression, tuple(names.items()), frozenset(values))
+
+
+@functools.lru_cache
+def _check_update(keys: tuple[str, ...], expression: str, named: tuple[tuple[str, str], ...], values: frozenset[str]) -> None:
+    tree, names = UpdateExpressionParser.make(expression), dict(named)
     for node in tree.find_clauses([ExpressionAttributeName]):
         if (name := node.get_attribute_name_placeholder()) not in names:
             raise ExpressionAttributeNameNotDefined(name)
@@ -176,8 +205,7 @@ def check_update(table: Table, expression: str, names: dict[str, str], values: d
         ExpressionPathResolver.raise_exception_if_keyword(node.get_attribute_name())
     if len(tree.find_clauses([UpdateExpressionDeleteClause])) > 1:
         raise TooManyClauses("DELETE")
-    keys = UpdateHashRangeKeyValidator(table.table_key_attrs, names)
-    for each in (ActionCountValidator(), OverlappingPathsValidator(names), keys):
+    for each in (ActionCountValidator(), OverlappingPathsValidator(names), UpdateHashRangeKeyValidator(list(keys), names)):
         each.traverse(tree)
 
 
