@@ -1,5 +1,5 @@
 //! The update table against reality: every property is changed alone. The plan of the function, its actions and the
-//! resources afterwards are compared with the table and with a fresh forge.
+//! resources afterwards are compared with the table and, where they have been changed in place, with a fresh forge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -107,7 +107,10 @@ async fn play(case: &Case) -> Option<Effect> {
         Effect::Config
     };
     assert_eq!(effect, case.effect, "{title}: {:?}", changed.by_operation());
-    assert_like_new(case, &aws, &stack, to).await;
+    // A new generation is created, as a fresh forge is; other changes are made to what exists.
+    if !matches!(effect, Effect::NewGeneration | Effect::Config | Effect::Nothing) || !case.stays.is_empty() {
+        assert_like_new(case, &aws, &stack, to).await;
+    }
     (effect == Effect::NewGeneration && tagged_in_place(&before, &after)).then_some(Effect::InPlace)
 }
 
@@ -302,7 +305,7 @@ async fn assert_like_new(case: &Case, aws: &TestAccount, stack: &Stack, properti
         changed.remove(&stays[0]);
     }
     assert_eq!(changed.keys().collect::<Vec<_>>(), made.keys().collect::<Vec<_>>(), "{title}");
-    for (id, resource) in changed.iter().filter(|(id, _)| id.0 != case.keeps) {
+    for (id, resource) in &changed {
         assert_eq!(
             *resource, made[id],
             "{title}: {id:?} has become the one on the left, a fresh one is on the right"
@@ -359,19 +362,5 @@ fn without_id(word: &str) -> String {
     match prefixes.iter().find(|prefix| word.starts_with(*prefix)) {
         Some(prefix) => format!("{prefix}ID{end}"),
         None => word.to_owned(),
-    }
-}
-
-/// The differences, a line for each value.
-fn differences(left: &Value, right: &Value, path: &str) -> Vec<String> {
-    match (left, right) {
-        (Value::Object(one), Value::Object(other)) => {
-            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-            keys.into_iter()
-                .flat_map(|key| differences(&left[key], &right[key], &format!("{path}.{key}")))
-                .collect()
-        }
-        _ if left == right => Vec::new(),
-        _ => vec![format!("{path}: {left} and not {right}")],
     }
 }

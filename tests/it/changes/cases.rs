@@ -17,8 +17,6 @@ pub(super) struct Case {
     pub(super) effect: Effect,
     /// The ends of names of resources that stay although a fresh forge would not have them.
     pub(super) stays: &'static [&'static str],
-    /// The kind of resources that keep the content with which they were created.
-    pub(super) keeps: &'static str,
 }
 
 impl Case {
@@ -30,10 +28,6 @@ impl Case {
         Self { stays, ..self }
     }
 
-    fn keeps(self, keeps: &'static str) -> Self {
-        Self { keeps, ..self }
-    }
-
     /// For messages.
     pub(super) fn title(&self) -> String {
         format!("{} from {} to {} with {}", self.name, self.from, self.to, self.with)
@@ -41,7 +35,7 @@ impl Case {
 }
 
 fn case(name: &'static str, from: Value, to: Value, effect: Effect) -> Case {
-    Case { name, with: json!({}), from, to, effect, stays: &[], keeps: "" }
+    Case { name, with: json!({}), from, to, effect, stays: &[] }
 }
 
 /// All cases. `{vpc}`, `{subnet}`, `{group}`, `{efs}` and the like stand for resources of the account.
@@ -68,7 +62,7 @@ fn work_and_fusion() -> Vec<Case> {
         case("Fusion2Enabled", json!(true), NONE, NewGeneration).with(json!({"WaveEnabled": true})),
         case("NvmeStorageEnabled", NONE, json!(true), NewGeneration).with(fusion.clone()),
         case("FusionSnapshots", NONE, json!(true), Config).with(fusion),
-        case("CliPath", NONE, json!("/opt/aws/bin/aws"), Config).keeps("launch_templates"),
+        case("CliPath", NONE, json!("/opt/aws/bin/aws"), Config),
     ]
 }
 
