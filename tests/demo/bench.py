@@ -53,6 +53,10 @@ stacks name no `ForgeId`: one that does needs three more calls for each operatio
 compared with the critical path: the least time that AWS needs for the same resources, without any call that only observes.
 
 {table}
+Where IAM lags, an environment may be INVALID at first, because its role has not spread; AWS takes 5 to 20 seconds to check
+it again. To wait longer before an environment is created would avoid that, and take as much time from all other Creates as it
+saves.
+
 The Create with the median ratio:
 
 ![Each resource of a Create, and when the function and AWS worked on it](create.svg)
