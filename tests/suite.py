@@ -44,12 +44,12 @@ def pytest(folder: str) -> Part:
 def stages() -> Iterator[list[list[Part]]]:
     """The parts in lanes: those of a lane run in turn, the lanes of a stage side by side, and the stages in turn."""
     yield [
+        # All packages: the integration tests start the dead letter too.
+        [("the function (cargo build)", [["cargo", "build", "--locked", "--bins", "--tests"]])],
         [
             ("the local cloud's packages", [["make", "--no-print-directory", "venv"]]),
             ("tools", [["make", "--no-print-directory", "tools"]]),
-            # All packages: the integration tests start the dead letter too.
-            ("the function (cargo build)", [["cargo", "build", "--locked", "--bins", "--tests"]]),
-        ]
+        ],
     ]
     shutil.rmtree(REPORTS, ignore_errors=True)
     linted = [
