@@ -21,7 +21,8 @@ pub(super) struct ForgeHeld {
     id: ForgeId,
     /// Whether another stack can name the forge.
     is_shared: bool,
-    /// Whether the holder before had ended all its calls.
+    /// Whether the holder before had released it. One that died may have written shortly before, so its successor counts as
+    /// having written too.
     was_idle: bool,
     /// This invocation's last write before it claimed the forge.
     last_write: Option<Duration>,
