@@ -40,7 +40,6 @@ from moto.dynamodb.parsing.validators import (
     ActionCountValidator,
     ExpressionPathResolver,
     OverlappingPathsValidator,
-    UpdateExpressionValidator,
     UpdateHashRangeKeyValidator,
 )
 
@@ -66,11 +65,10 @@ def install() -> None:
         comparisons.COMPARATOR_CLASS[sign] = functools.partial(Comparison, sign)
     _moto["parse"] = ConditionExpressionParser.parse
     _moto["parse_update"] = UpdateExpressionParser.make
-    _moto["processors"] = UpdateExpressionValidator.get_ast_processors
     _moto["resolve"] = ExpressionPathResolver.resolve_expression_path
     UpdateExpressionParser.make = parse_update
+    # moto copies a tree before it works with it.
     Node.__deepcopy__ = lambda self, memo: pickle.loads(pickle.dumps(self))
-    UpdateExpressionValidator.get_ast_processors = processors_of_update
     ConditionExpressionParser.parse = parse_condition
     ConditionExpressionParser._lookup_expression_attribute_name = condition_name
     ConditionExpressionParser._lookup_expression_attribute_value = condition_value
@@ -169,12 +167,6 @@ def read_of_path(self: ExpressionPathResolver, item: Any, path: Any) -> Any:
     """`SET a = b` copies: other actions of the expression on b do not change a."""
     found = _moto["resolve"](self, item, path)
     return DDBTypedValue(copy.deepcopy(found.get_value())) if isinstance(found, DDBTypedValue) else found
-
-
-def processors_of_update(self: UpdateExpressionValidator) -> list[Any]:
-    """What moto checks and works out, without what `check_update` has checked."""
-    checked = (ActionCountValidator, OverlappingPathsValidator, UpdateHashRangeKeyValidator)
-    return [each for each in _moto["processors"](self) if not isinstance(each, checked)]
 
 
 def check_key(table: Table, key: dict[str, Value]) -> None:
