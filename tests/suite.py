@@ -56,7 +56,7 @@ def stages() -> Iterator[list[list[Part]]]:
         [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],
         ["sam", "validate", "--lint", "--template", ROOT / "template.yaml"],
     ]
-    # Neither lane fills the cores: the tests of the function and those of the acceptance mostly wait for a local AWS.
+    # The tests of the acceptance mostly wait for a local AWS, so they leave the cores to those of the function.
     yield [
         [("the function (cargo test)", [["cargo", "test", "--locked"]])],
         [

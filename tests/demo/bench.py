@@ -54,8 +54,7 @@ compared with the critical path: the least time that AWS needs for the same reso
 
 {table}
 Where IAM lags, an environment may be INVALID at first, because its role has not spread; AWS takes 5 to 20 seconds to check
-it again. To wait longer before an environment is created would avoid that, and take as much time from all other Creates as it
-saves.
+it again. Waiting longer before an environment is created would avoid that, but delay every Create: on average it would save nothing.
 
 The Create with the median ratio:
 
