@@ -56,9 +56,11 @@ def stages() -> Iterator[list[list[Part]]]:
         [ROOT / ".tools" / "bin" / "cfn-lint", *templates()],
         ["sam", "validate", "--lint", "--template", ROOT / "template.yaml"],
     ]
+    # All but the examples: they have no tests, and would build the simulation once more. The lints check them.
+    tests = ["cargo", "test", "--locked"]
     # The tests of the acceptance mostly wait for a local AWS, so they leave the cores to those of the function.
     yield [
-        [("the function (cargo test)", [["cargo", "test", "--locked"]])],
+        [("the function (cargo test)", [[*tests, "--lib", "--bins", "--tests"], [*tests, "--doc"]])],
         [
             *map(pytest, ("cloud", "policies", "demo", "examples", "nextflow", "user_data", "guards", "acceptance")),
             ("templates (cfn-lint, sam validate)", linted),
